@@ -1,0 +1,142 @@
+"""The command line before Hydra runs it: every point of it composed, every mistake in it found."""
+
+import argparse
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from dgr.naming import conf_dir
+from dgr.preflight import Mistakes, Preflight
+
+COMPOSITION_ERRORS = (HydraException, ConfigCompositionException, OmegaConfBaseException)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One composed point of the grid and its folder."""
+
+    folder: Path
+    cfg: DictConfig
+
+
+def check(argv: list[str]) -> list[Point] | None:
+    """The points of a command; None where Hydra answers by itself (--help, --cfg, ...).
+
+    Raises Mistakes with every finding about every point.
+    """
+    args = get_args_parser().parse_args(argv)
+    if _is_question(args):
+        return None
+    with initialize_config_dir(str(args.config_dir or conf_dir()), version_base="1.3"):
+        return _points(args)
+
+
+def _is_question(args: argparse.Namespace) -> bool:
+    asked = (args.help, args.hydra_help, args.cfg, args.info, args.shell_completion)
+    return any(asked) or args.experimental_rerun is not None
+
+
+def _points(args: argparse.Namespace) -> list[Point]:
+    found: Counter[str] = Counter()
+    preflight, points, lines = Preflight(), [], _expand(args, found)
+    for overrides in lines:
+        composed, messages = _compose(overrides)
+        if composed is not None:
+            messages = [*messages, *preflight.problems(composed)]
+            if not messages:
+                points.append(Point(Path(composed.outputs) / composed.sweep / composed.run_id, composed))
+        found.update(dict.fromkeys(messages, 1))
+    if preflight.hub_ids and all(point.cfg.preflight.reachability for point in points):
+        found.update(dict.fromkeys(preflight.unreachable(), len(lines)))
+    if found:
+        raise Mistakes(dict(found), len(lines))
+    return points
+
+
+def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
+    """One list of overrides a point; a line that does not parse is a mistake of its own."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    parsed: list[Override] = []
+    for line in args.overrides:
+        try:
+            parsed += parser.parse_overrides([line])
+        except HydraException as error:
+            found[f"{line!r} is no override: {_one_line(error)}"] += 1
+    plain = [override.input_line for override in parsed if not override.is_sweep_override()]
+    study = _study(plain)
+    if not args.multirun and not study:
+        for override in parsed:
+            if override.is_sweep_override():
+                found[f"{override.input_line}: several values; put -m before the overrides to run a grid"] += 1
+        return [plain]
+    given = {override.get_key_element() for override in parsed}
+    from_study = [o for o in parser.parse_overrides(study) if o.get_key_element() not in given]
+    return [list(point) for batch in BasicSweeper.split_arguments([*from_study, *parsed], None) for point in batch]
+
+
+def _study(plain: list[str]) -> list[str]:
+    """The grid that an experiment brings (`hydra.sweeper.params`), as overrides; empty where there is none."""
+    try:
+        cfg = compose("config", overrides=plain, return_hydra_config=True)
+    except COMPOSITION_ERRORS:
+        return []  # found again, and named, point by point
+    params = cfg.hydra.sweeper.get("params") if cfg.hydra.mode is not None and cfg.hydra.mode.name == "MULTIRUN" else {}
+    return [f"{key}={value}" for key, value in (params or {}).items()]
+
+
+def _compose(overrides: list[str]) -> tuple[DictConfig | None, list[str]]:
+    """The point's config, and what kept overrides out of it: choices of groups first, then single values."""
+    groups = [line for line in overrides if _is_group(line)]
+    values = [line for line in overrides if not _is_group(line)]
+    try:
+        return compose("config", overrides=[*groups, *values]), []
+    except COMPOSITION_ERRORS:
+        kept: list[str] = []
+        messages = []
+        for line in [*groups, *values]:
+            try:
+                compose("config", overrides=[*kept, line])
+                kept.append(line)
+            except COMPOSITION_ERRORS as error:
+                messages.append(_explain(line, error))
+        return compose("config", overrides=kept), messages
+
+
+def _is_group(line: str) -> bool:
+    return (conf_dir() / line.lstrip("+~").split("=")[0].split("@")[0]).is_dir()
+
+
+def _explain(line: str, error: Exception) -> str:
+    key, _, value = line.partition("=")
+    group = conf_dir() / key.lstrip("+~")
+    if isinstance(error, MissingConfigException) and group.is_dir():
+        names = sorted(file.stem for file in group.glob("*.yaml"))
+        return f"{line}: there is no such {key.lstrip('+~')}; choose one of {', '.join(names)}{_nearest(value, names)}"
+    return f"{line}: {_one_line(error)}"
+
+
+def _nearest(value: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(value, names, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(_useful_lines(error))
+
+
+def _useful_lines(error: BaseException) -> Iterator[str]:
+    for line in str(error.__cause__ or error).strip().splitlines():
+        if line.strip() and not line.strip().startswith(("full_key", "object_type", "reference_type", "See https")):
+            yield line.strip()

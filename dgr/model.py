@@ -1,0 +1,125 @@
+"""The target model: where its checkpoint is, how it is loaded, how it is sampled."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dgr.sample import digest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from dgr.chat import Chat
+
+EMBEDDED = "embedded:"
+WHOLE_FILE = 64 * 2**20  # bytes; of a larger weights file the fingerprint reads size, head and tail only
+
+
+@lru_cache
+def _file_digest(path: Path, size: int, modified_ns: int) -> str:
+    """Digest of a file's content; `size` and `modified_ns` make the cache forget a file that changed."""
+    with path.open("rb") as file:
+        if size <= WHOLE_FILE:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        head = file.read(2**20)
+        file.seek(-(2**20), 2)
+        return digest(size, head.hex(), file.read().hex())
+
+
+def folder_digest(folder: Path) -> str:
+    """Digest of a checkpoint folder's files, wherever the folder lies."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise ValueError(f"model folder {folder} is empty; it should hold config.json and model.safetensors")
+    stats = [(file, file.stat()) for file in files]
+    return digest(*((file.name, _file_digest(file, stat.st_size, stat.st_mtime_ns)) for file, stat in stats))
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """A reasoning model.
+
+    `path` is a hub id, a local folder (a full checkpoint or a PEFT adapter) or `embedded:<name>` for a checkpoint that
+    ships with the package. `think_format` names the family in `dgr.chat`; `language` says which datasets the
+    model can read ("natural" or "micro"). `dtype` is the weights' type for generation and scoring. `adapter` is a
+    folder with a PEFT adapter on top of `path`.
+    """
+
+    name: str
+    path: str
+    think_format: str
+    revision: str | None = None
+    language: str = "natural"
+    dtype: str = "auto"
+    attn_implementation: str = "auto"
+    trust_remote_code: bool = False
+    sampling: dict[str, Any] = field(default_factory=dict)
+    sft: dict[str, Any] = field(default_factory=dict)
+    adapter: str | None = None
+
+    @property
+    def location(self) -> str:
+        """Hub id or absolute folder, as `from_pretrained` takes it."""
+        if self.path.startswith(EMBEDDED):
+            return str(Path(__file__).parent / "micro" / "checkpoints" / self.path.removeprefix(EMBEDDED))
+        return str(Path(self.path).resolve()) if self.is_local else self.path
+
+    @property
+    def is_local(self) -> bool:
+        return self.path.startswith((EMBEDDED, ".", "/", "~")) or Path(self.path).is_dir()
+
+    def fingerprint(self) -> str:
+        """Digest of what decides the model's output: weights, tokenizer, number format, think format."""
+        weights = folder_digest(Path(self.location)) if self.is_local else f"{self.path}@{self.revision}"
+        adapter = folder_digest(Path(self.adapter)) if self.adapter else ""
+        return digest(weights, adapter, self.dtype, self.attn_implementation, self.think_format)
+
+    def problems(self) -> list[str]:
+        """What would keep this model from loading, found without loading it."""
+        folder = Path(self.location)
+        if self.is_local and not (folder / "config.json").is_file():
+            return [f"model.path={self.path}: no checkpoint there (no {folder / 'config.json'}); give a folder or hub id"]
+        return []
+
+    def hub_ids(self) -> list[tuple[str, str, str | None]]:
+        """(repository, kind, revision) of what must be reachable on the hub."""
+        return [] if self.is_local else [(self.path, "model", self.revision)]
+
+    def trained(self, folder: Path) -> "TargetModel":
+        """This target with the weights of a finished training: a full checkpoint or an adapter over this one."""
+        if (folder / "adapter_config.json").exists():
+            return replace(self, adapter=str(folder))
+        return replace(self, path=str(folder), revision=None, adapter=None)
+
+    def load_tokenizer(self) -> "PreTrainedTokenizerFast":
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(
+            self.location, revision=self.revision, trust_remote_code=self.trust_remote_code
+        )
+
+    def chat(self) -> "Chat":
+        from dgr.chat import Chat
+
+        return Chat(self.load_tokenizer(), self.think_format)
+
+    def load_model(self, dtype: str | None = None) -> "PreTrainedModel":
+        """The model in eval mode on the first CUDA device, or on the CPU. `dtype` overrides the yaml's."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(
+            self.location,
+            revision=self.revision,
+            dtype=dtype or self.dtype,
+            trust_remote_code=self.trust_remote_code,
+            use_safetensors=True,
+            **({} if self.attn_implementation == "auto" else {"attn_implementation": self.attn_implementation}),
+        )
+        if self.adapter:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, self.adapter).merge_and_unload()
+        return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

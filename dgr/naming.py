@@ -1,0 +1,62 @@
+"""Names of runs: the same settings give the same folder, whatever the machine or the working directory."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+from omegaconf import DictConfig, OmegaConf
+
+from dgr.sample import digest
+
+PACKAGE = Path(__file__).resolve().parent
+PROJECT = PACKAGE.parent
+COMPONENTS = ("model", "data", "refine", "generator", "trainer", "adapter", "evaluation")
+
+
+def conf_dir() -> Path:
+    """The config groups: inside the installed package, or beside it in a checkout."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PROJECT / "conf"
+
+
+def outputs_dir() -> str:
+    """$DGR_OUTPUTS, else `outputs/` of the checkout, else (installed from a wheel) of the working directory."""
+    if os.environ.get("DGR_OUTPUTS"):
+        return str(Path(os.environ["DGR_OUTPUTS"]).expanduser().resolve())
+    return str((PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()) / "outputs")
+
+
+def result_settings(node: Any) -> Any:
+    """A component's settings without those that change its speed only (the class lists them in `speed_only`).
+
+    A component with a `fingerprint()` has its `path` replaced by it: content counts, not where it lies.
+    """
+    if isinstance(node, list):
+        return [result_settings(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    settings = {key: result_settings(value) for key, value in node.items()}
+    if "_target_" in node:
+        component = hydra.utils.get_class(node["_target_"])
+        for key in getattr(component, "speed_only", ()):
+            settings.pop(key, None)
+        if hasattr(component, "fingerprint"):
+            settings.pop("path", None)
+            settings["fingerprint"] = hydra.utils.instantiate(node).fingerprint()
+    return settings
+
+
+def run_id(cfg: DictConfig) -> str:
+    """`<model>-<data>-<refine>-n<n>-s<seed>-<hash>`; the hash covers all that can change the result, nothing else."""
+    components = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in COMPONENTS}
+    settings = {name: result_settings(node) for name, node in components.items()}
+    parts = [str(components[name].get("name", "?")) for name in ("model", "data", "refine")]
+    hashed = digest(OmegaConf.to_yaml(settings, sort_keys=True), cfg.n_samples, cfg.seed, length=8)
+    return "-".join([*parts, f"n{cfg.n_samples}", f"s{cfg.seed}", hashed])
+
+
+def register_resolvers() -> None:
+    """What config.yaml may ask for: ${dgr.outputs:} and ${dgr.run_id:}."""
+    OmegaConf.register_new_resolver("dgr.outputs", outputs_dir, replace=True)
+    OmegaConf.register_new_resolver("dgr.run_id", lambda *, _root_: run_id(_root_), replace=True)

@@ -1,0 +1,199 @@
+"""Everything that can be known to be wrong before the first point starts, for all points, all at once."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass, make_dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+from hydra.errors import HydraException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from dgr.naming import COMPONENTS, conf_dir, run_id
+
+PRIMITIVE = (int, float, str, bool, int | None, float | None, str | None)
+
+
+class Mistakes(Exception):
+    """What is wrong with a command; `found` maps each message to the number of points that it concerns."""
+
+    def __init__(self, found: dict[str, int], points: int) -> None:
+        self.found, self.points = found, points
+        lines = [
+            f"  - {message}" + (f"  [{count} of {points} points]" if count < points else "")
+            for message, count in found.items()
+        ]
+        super().__init__("\n".join([f"dgr: {len(found)} mistake(s), nothing was started:", *lines]))
+
+
+class Preflight:
+    """Checks configs of points; a component that many points share is looked at once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[Any, list[str]]] = {}
+        self._sizes: dict[str, int | str] = {}
+        self.hub_ids: set[tuple[str, str, str | None]] = set()
+
+    def problems(self, cfg: DictConfig) -> list[str]:
+        """Every finding about one point."""
+        found = list(_top_level(cfg))
+        parts = {}
+        for name in (*COMPONENTS, "tracker"):
+            parts[name], messages = self._component(name, cfg[name])
+            found += messages
+        found += self._together(cfg, parts)
+        if not found:
+            found += self._named(cfg)
+        return found
+
+    def _component(self, name: str, node: DictConfig) -> tuple[Any, list[str]]:
+        """The instantiated component (None where it cannot be) and what is wrong with it alone."""
+        try:
+            key = f"{name}:{OmegaConf.to_yaml(node, resolve=True)}"
+        except OmegaConfBaseException as error:
+            return None, [f"{name}: {_first_line(error)}"]
+        if key not in self._seen:
+            self._seen[key] = self._inspect(name, node)
+        return self._seen[key]
+
+    def _inspect(self, name: str, node: DictConfig) -> tuple[Any, list[str]]:
+        missing = [f"{name}.{key}: a value is required (???)" for key in sorted(OmegaConf.missing_keys(node))]
+        messages = missing or list(_type_problems(name, node))
+        if messages:
+            return None, messages
+        try:
+            part = instantiate(node)
+        except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+            return None, [f"{name}: {_first_line(error.__cause__ or error)}"]
+        if hasattr(part, "hub_ids"):
+            self.hub_ids.update(part.hub_ids())
+        alone = hasattr(part, "problems") and name not in ("trainer", "adapter")  # those two need n and the model
+        return part, part.problems() if alone else []
+
+    def _together(self, cfg: DictConfig, parts: dict[str, Any]) -> Iterator[str]:
+        """Combinations that cannot work."""
+        model, data, suite = parts["model"], parts["data"], parts["evaluation"]
+        if model and data and model.language != data.language:
+            yield (
+                f"model={model.name} reads {model.language} language, data={data.name} is {data.language} language; "
+                f"choose a {model.language} dataset ({', '.join(_choices('data', model.language))}) or another model"
+            )
+        for benchmark in suite.benchmarks.values() if model and suite else ():
+            if benchmark.items.language != model.language:
+                yield (
+                    f"evaluation={suite.name}: benchmark {benchmark.name} is {benchmark.items.language} language, "
+                    f"model={model.name} reads {model.language} language; choose another evaluation or model"
+                )
+        if model and parts["adapter"] and not model.problems():
+            yield from parts["adapter"].problems(model)
+        if isinstance(cfg.n_samples, int):
+            yield from parts["trainer"].problems(cfg.n_samples) if parts["trainer"] else ()
+            yield from self._size_problems(cfg, data) if data else ()
+
+    def _size_problems(self, cfg: DictConfig, data: Any) -> Iterator[str]:
+        key = OmegaConf.to_yaml(cfg.data, resolve=True)
+        if key not in self._sizes:
+            self._sizes[key] = self._load(data, ask_hub=cfg.preflight.reachability)
+        size = self._sizes[key]
+        if isinstance(size, str):
+            yield size
+        elif cfg.n_samples > size != -1:
+            yield f"n_samples={cfg.n_samples}: data={data.name} has {size} samples; choose at most {size}"
+
+    def _load(self, data: Any, ask_hub: bool) -> int | str:
+        """The number of samples, or what is wrong with the rows; -1 where that cannot be known yet."""
+        if data.problems() or (data.hub_ids() and (not ask_hub or any(map(_reach, data.hub_ids())))):
+            return -1
+        try:
+            return len(data.load())
+        except ValueError as error:
+            return str(error)
+
+    def _named(self, cfg: DictConfig) -> list[str]:
+        try:
+            run_id(cfg)
+        except (ValueError, OSError) as error:
+            return [str(error)]
+        return []
+
+    def unreachable(self) -> list[str]:
+        """Models and datasets that are neither in the local cache nor on a hub that answers."""
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return [message for message in pool.map(_reach, sorted(self.hub_ids, key=str)) if message]
+
+
+@cache
+def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    repo, kind, revision = hub_id
+    where = f"{kind} {repo}" + (f" at revision {revision}" if revision else "")
+    try:
+        snapshot_download(repo, repo_type=kind, revision=revision, local_files_only=True)
+        return None
+    except (LocalEntryNotFoundError, OSError):
+        pass  # not in the cache: ask the hub
+    try:
+        HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=10)
+        return None
+    except GatedRepoError:
+        return f"{where} is gated: ask for access on its page, then set HF_TOKEN in the environment"
+    except RepositoryNotFoundError:
+        return f"{where} does not exist on the hub, or is private: check the name, or set HF_TOKEN"
+    except (HfHubHTTPError, OSError) as error:
+        return (
+            f"{where} cannot be reached ({type(error).__name__}): check the network, or use a local copy "
+            f"({'data' if kind == 'dataset' else kind}.path=...), or preflight.reachability=false"
+        )
+
+
+def _top_level(cfg: DictConfig) -> Iterator[str]:
+    for key in ("n_samples", "seed"):
+        value = cfg[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            yield f"{key}={value}: a whole number of 0 or more is expected"
+    if not re.fullmatch(r"[\w.+-]+", str(cfg.sweep)) or str(cfg.sweep) in (".", "..", "store"):
+        yield f"sweep={cfg.sweep}: a plain folder name is expected (letters, digits, . _ + -; not 'store')"
+
+
+def _type_problems(path: str, node: Any) -> Iterator[str]:
+    """Values that do not have the type of the constructor's argument, in this component and in those inside it."""
+    if OmegaConf.is_list(node):
+        for position, inner in enumerate(node):
+            yield from _type_problems(f"{path}.{position}", inner)
+    if not OmegaConf.is_dict(node):
+        return
+    for key in node:
+        yield from _type_problems(f"{path}.{key}", node[key])
+    if "_target_" not in node or not is_dataclass(get_class(node._target_)):
+        return
+    for key, schema in _schemas(get_class(node._target_)).items():
+        if key in node:
+            try:
+                OmegaConf.merge(schema, {key: node[key]})
+            except ValidationError as error:
+                yield f"{path}.{key}={node[key]}: {_first_line(error)}"
+
+
+def _schemas(component: type) -> dict[str, DictConfig]:
+    """A one-field schema for each plainly typed constructor argument."""
+    hints = get_type_hints(component)
+    plain = {field.name: hints[field.name] for field in fields(component) if hints[field.name] in PRIMITIVE}
+    return {name: OmegaConf.structured(make_dataclass("Schema", [(name, hint)])) for name, hint in plain.items()}
+
+
+def _choices(group: str, language: str) -> list[str]:
+    """Names in a group for one language."""
+    names = []
+    for file in sorted((conf_dir() / group).glob("*.yaml")):
+        spoken = OmegaConf.load(file).get("language", "natural")
+        names += [file.stem] if spoken == language else []
+    return names
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

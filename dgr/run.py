@@ -1,0 +1,54 @@
+"""The entrypoint: check every point of the command, run them, show the table.
+
+`python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000`
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from dgr.naming import conf_dir, register_resolvers
+
+register_resolvers()
+log = logging.getLogger(__name__)
+
+
+@hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    """One point. What stops it is in its status.json; the other points of the sweep go on."""
+    from dgr.stages import run_point
+
+    try:
+        run_point(cfg, Path(HydraConfig.get().runtime.output_dir))
+    except Exception as error:  # noqa: BLE001 - the boundary of a point: one that fails must not stop the others
+        log.error("this point failed: %s: %s", type(error).__name__, error)
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+
+
+def main() -> None:
+    """Exit status 0: every point finished; 1: one failed; 2: a mistake in the command, nothing was started."""
+    from dgr.command import check
+    from dgr.preflight import Mistakes
+
+    try:
+        points = check(sys.argv[1:])
+    except Mistakes as mistakes:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        print(mistakes, file=sys.stderr)
+        sys.exit(2)
+    run()
+    if points is not None:
+        from dgr.compare import report
+
+        sys.exit(report([point.folder for point in points]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The stages of a point. Each reads files of the run folder and writes files; its marker, written last, says it is done.
+
+A stage runs inline, or in a child process that reads the resolved config: `python -m dgr.stages STAGE FOLDER`.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from dgr.files import read_json, read_jsonl, write_json, write_jsonl
+from dgr.model import TargetModel
+from dgr.sample import Sample, nested_subset
+from dgr.status import Status, describe
+from dgr.store import Store
+
+log = logging.getLogger(__name__)
+
+SAMPLE_FIELDS = ("id", "prompt", "reasoning", "answer", "category", "stance")
+
+
+def store(cfg: DictConfig) -> Store:
+    return Store(Path(cfg.outputs) / "store")
+
+
+def subset(cfg: DictConfig, folder: Path) -> None:
+    """source.jsonl: the nested subset of the dataset, as the source has it."""
+    samples = nested_subset(instantiate(cfg.data).load(), cfg.n_samples, cfg.seed)
+    write_jsonl(folder / "source.jsonl", map(asdict, samples))
+
+
+def refine(cfg: DictConfig, folder: Path) -> None:
+    """samples.jsonl and refine.json: what is trained on, with provenance."""
+    from dgr.refine import RefineContext, summary
+
+    source = [Sample(**row) for row in read_jsonl(folder / "source.jsonl")]
+    context = RefineContext(instantiate(cfg.model), instantiate(cfg.generator), cfg.seed, store(cfg))
+    refined = instantiate(cfg.refine).refine(source, context) if source else []
+    write_jsonl(folder / "samples.jsonl", (entry.row() for entry in refined))
+    write_json(folder / "refine.json", summary(refined))
+
+
+def samples(folder: Path) -> list[Sample]:
+    """What is trained on."""
+    rows = read_jsonl(folder / "samples.jsonl")
+    return [Sample(**{name: row[name] for name in SAMPLE_FIELDS}) for row in rows]
+
+
+def gap(cfg: DictConfig, folder: Path) -> None:
+    """gap.json: how far the training targets are from the untouched target's distribution."""
+    from dgr.gap import measure
+
+    chosen = samples(folder)
+    write_json(folder / "gap.json", measure(chosen, instantiate(cfg.model), store(cfg)) if chosen else {})
+
+
+def train(cfg: DictConfig, folder: Path) -> None:
+    """model/ and train.json; without samples the untouched target is what is evaluated."""
+    chosen, trainer = samples(folder), instantiate(cfg.trainer)
+    record: dict[str, Any] = {"steps": 0, "loss": []}
+    if chosen:
+        record = trainer.train(chosen, instantiate(cfg.model), instantiate(cfg.adapter), cfg.seed, folder)
+    write_json(folder / "train.json", record)
+
+
+def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
+    target = instantiate(cfg.model)
+    return target.trained(folder / "model") if (folder / "model").exists() else target
+
+
+def evaluate(cfg: DictConfig, folder: Path) -> None:
+    """evaluation/<benchmark>.jsonl of the trained model; base.json says where the untouched target's lie."""
+    suite, generator = instantiate(cfg.evaluation), instantiate(cfg.generator)
+    settings = OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["generator", "evaluation"]), resolve=True)
+    base = suite.evaluate_once(instantiate(cfg.model), generator, cfg.seed, store(cfg), settings)
+    suite.evaluate(trained_model(cfg, folder), generator, cfg.seed, folder / "evaluation")
+    write_json(folder / "base.json", {"evaluation": os.path.relpath(base, folder)})
+
+
+def record(cfg: DictConfig, folder: Path) -> None:
+    """metrics.json: every number of the point in one flat file, mirrored to the tracker."""
+    from dgr.evaluation.metrics import evaluation_metrics, tax_metrics
+
+    suite = instantiate(cfg.evaluation)
+    base = suite.read(folder / read_json(folder / "base.json")["evaluation"])
+    rows = suite.read(folder / "evaluation")
+    metrics = evaluation_metrics(suite.benchmarks, rows)
+    metrics |= tax_metrics(suite.benchmarks, rows, base)
+    metrics |= {f"base/{key}": value for key, value in evaluation_metrics(suite.benchmarks, base).items()}
+    for part in ("refine", "gap", "train"):
+        metrics |= {f"{part}/{key}": value for key, value in read_json(folder / f"{part}.json").items() if _flat(value)}
+    losses = read_json(folder / "train.json")["loss"]
+    instantiate(cfg.tracker).record(folder, OmegaConf.to_container(cfg, resolve=True), losses, metrics)
+    write_json(folder / "metrics.json", metrics)
+
+
+def _flat(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage and the file that it writes last. `heavy` stages hold a model: where there is a GPU, in a child."""
+
+    run: Callable[[DictConfig, Path], None]
+    marker: str
+    heavy: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+    def done(self, folder: Path) -> bool:
+        return (folder / self.marker).exists()
+
+
+STAGES = (
+    Stage(subset, "source.jsonl"),
+    Stage(refine, "refine.json", heavy=True),
+    Stage(gap, "gap.json", heavy=True),
+    Stage(train, "train.json", heavy=True),
+    Stage(evaluate, "base.json", heavy=True),
+    Stage(record, "metrics.json"),
+)
+
+
+def has_gpu() -> bool:
+    """Is an NVIDIA driver loaded? Asked of the file system, so that the controlling process never touches CUDA."""
+    return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+
+
+def run_point(cfg: DictConfig, folder: Path) -> None:
+    """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json."""
+    if STAGES[-1].done(folder):
+        log.info("%s: finished before, skipped", folder.name)
+        return
+    log.info("%s", folder.name)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    status = Status(folder)
+    try:
+        for stage in STAGES:
+            if stage.done(folder):
+                continue
+            began = time.monotonic()
+            status.begin(stage.name)
+            run_in_child(stage, folder) if stage.heavy and has_gpu() else stage.run(cfg, folder)
+            status.end(stage.name, time.monotonic() - began)
+    except BaseException as error:
+        status.fail(error)
+        raise
+    status.finish()
+
+
+def run_in_child(stage: Stage, folder: Path) -> None:
+    """Run a stage in a process of its own; its error arrives here as one RuntimeError with the child's traceback."""
+    left = folder / "error.json"
+    left.unlink(missing_ok=True)
+    finished = subprocess.run([sys.executable, "-m", "dgr.stages", stage.name, str(folder)], check=False)
+    if finished.returncode == 0:
+        return
+    if not left.exists():
+        raise RuntimeError(f"stage {stage.name}: its process died with exit status {finished.returncode}")
+    what = read_json(left)
+    left.unlink()
+    error = RuntimeError(f"stage {stage.name}: {what['error']}")
+    error.add_note(what["traceback"])
+    raise error
+
+
+def main() -> None:
+    """The child's side: run one stage of a run folder, leave error.json where it fails."""
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    stage = next(stage for stage in STAGES if stage.name == name)
+    try:
+        stage.run(OmegaConf.load(folder / "config.yaml"), folder)
+    except Exception as error:
+        write_json(folder / "error.json", describe(error))
+        raise
+
+
+if __name__ == "__main__":
+    main()
