@@ -14,10 +14,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dgr.naming import conf_dir
+from dgr.naming import conf_dir, register_resolvers
 from dgr.preflight import Mistakes, Preflight
 
 COMPOSITION_ERRORS = (HydraException, ConfigCompositionException, OmegaConfBaseException)
@@ -36,6 +36,7 @@ def check(argv: list[str]) -> list[Point] | None:
 
     Raises Mistakes with every finding about every point.
     """
+    register_resolvers()
     args = get_args_parser().parse_args(argv)
     if _is_question(args):
         return None
@@ -124,7 +125,17 @@ def _explain(line: str, error: Exception) -> str:
     if isinstance(error, MissingConfigException) and group.is_dir():
         names = sorted(file.stem for file in group.glob("*.yaml"))
         return f"{line}: there is no such {key.lstrip('+~')}; choose one of {', '.join(names)}{_nearest(value, names)}"
+    if isinstance(error, ConfigCompositionException) and "is not in struct" in str(error.__cause__):
+        keys = _keys_beside(key)
+        near = _nearest(key.rpartition(".")[2], keys)
+        return f"{line}: there is no such key{near or '; choose one of ' + ', '.join(keys)}"
     return f"{line}: {_one_line(error)}"
+
+
+def _keys_beside(key: str) -> list[str]:
+    """What the config has where the key should have been."""
+    parent = OmegaConf.select(compose("config"), key.rpartition(".")[0]) if "." in key else compose("config")
+    return [str(name) for name in parent if not str(name).startswith("_")] if isinstance(parent, DictConfig) else []
 
 
 def _nearest(value: str, names: list[str]) -> str:

@@ -2,9 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dgr.sample import digest
 
@@ -28,6 +28,14 @@ def _file_digest(path: Path, size: int, modified_ns: int) -> str:
         return digest(size, head.hex(), file.read().hex())
 
 
+@cache
+def _default_threads() -> int:
+    """PyTorch's own choice: asked once, before a model changes it."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def folder_digest(folder: Path) -> str:
     """Digest of a checkpoint folder's files, wherever the folder lies."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
@@ -44,7 +52,8 @@ class TargetModel:
     `path` is a hub id, a local folder (a full checkpoint or a PEFT adapter) or `embedded:<name>` for a checkpoint that
     ships with the package. `think_format` names the family in `dgr.chat`; `language` says which datasets the
     model can read ("natural" or "micro"). `dtype` is the weights' type for generation and scoring. `adapter` is a
-    folder with a PEFT adapter on top of `path`.
+    folder with a PEFT adapter on top of `path`. `cpu_threads` sets how many threads work on a CPU (None: PyTorch's
+    choice): a tiny model is fastest on one, and its numbers are then the same whatever the number of cores.
     """
 
     name: str
@@ -58,6 +67,9 @@ class TargetModel:
     sampling: dict[str, Any] = field(default_factory=dict)
     sft: dict[str, Any] = field(default_factory=dict)
     adapter: str | None = None
+    cpu_threads: int | None = None
+
+    speed_only: ClassVar[tuple[str, ...]] = ("cpu_threads",)
 
     @property
     def location(self) -> str:
@@ -109,7 +121,10 @@ class TargetModel:
         """The model in eval mode on the first CUDA device, or on the CPU. `dtype` overrides the yaml's."""
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
+        torch.set_num_threads(self.cpu_threads or _default_threads())
+        logging.disable_progress_bar()
         model = AutoModelForCausalLM.from_pretrained(
             self.location,
             revision=self.revision,

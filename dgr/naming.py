@@ -2,11 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
-import hydra.utils
 from omegaconf import DictConfig, OmegaConf
 
+from dgr.component import result_settings
 from dgr.sample import digest
 
 PACKAGE = Path(__file__).resolve().parent
@@ -25,26 +24,6 @@ def outputs_dir() -> str:
     if os.environ.get("DGR_OUTPUTS"):
         return str(Path(os.environ["DGR_OUTPUTS"]).expanduser().resolve())
     return str((PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()) / "outputs")
-
-
-def result_settings(node: Any) -> Any:
-    """A component's settings without those that change its speed only (the class lists them in `speed_only`).
-
-    A component with a `fingerprint()` has its `path` replaced by it: content counts, not where it lies.
-    """
-    if isinstance(node, list):
-        return [result_settings(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    settings = {key: result_settings(value) for key, value in node.items()}
-    if "_target_" in node:
-        component = hydra.utils.get_class(node["_target_"])
-        for key in getattr(component, "speed_only", ()):
-            settings.pop(key, None)
-        if hasattr(component, "fingerprint"):
-            settings.pop("path", None)
-            settings["fingerprint"] = hydra.utils.instantiate(node).fingerprint()
-    return settings
 
 
 def run_id(cfg: DictConfig) -> str:

@@ -8,10 +8,11 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from hydra.errors import HydraException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from dgr.component import build
 from dgr.naming import COMPONENTS, conf_dir, run_id
 
 PRIMITIVE = (int, float, str, bool, int | None, float | None, str | None)
@@ -65,7 +66,7 @@ class Preflight:
         if messages:
             return None, messages
         try:
-            part = instantiate(node)
+            part = build(node)
         except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
             return None, [f"{name}: {_first_line(error.__cause__ or error)}"]
         if hasattr(part, "hub_ids"):
@@ -81,14 +82,14 @@ class Preflight:
                 f"model={model.name} reads {model.language} language, data={data.name} is {data.language} language; "
                 f"choose a {model.language} dataset ({', '.join(_choices('data', model.language))}) or another model"
             )
-        for benchmark in suite.benchmarks.values() if model and suite else ():
-            if benchmark.items.language != model.language:
-                yield (
-                    f"evaluation={suite.name}: benchmark {benchmark.name} is {benchmark.items.language} language, "
-                    f"model={model.name} reads {model.language} language; choose another evaluation or model"
-                )
+        spoken = {benchmark.items.language for benchmark in suite.benchmarks.values()} if model and suite else set()
+        for language in sorted(spoken - {model.language} if model else ()):
+            yield (
+                f"evaluation={suite.name} asks in {language} language, model={model.name} reads {model.language} language; "
+                "choose another evaluation (evaluation=none trains without one) or another model"
+            )
         if model and parts["adapter"] and not model.problems():
-            yield from parts["adapter"].problems(model)
+            yield from parts["adapter"].problems(model, hub=cfg.preflight.reachability and _all_reached(model))
         if isinstance(cfg.n_samples, int):
             yield from parts["trainer"].problems(cfg.n_samples) if parts["trainer"] else ()
             yield from self._size_problems(cfg, data) if data else ()
@@ -105,7 +106,7 @@ class Preflight:
 
     def _load(self, data: Any, ask_hub: bool) -> int | str:
         """The number of samples, or what is wrong with the rows; -1 where that cannot be known yet."""
-        if data.problems() or (data.hub_ids() and (not ask_hub or any(map(_reach, data.hub_ids())))):
+        if data.problems() or (data.hub_ids() and not (ask_hub and _all_reached(data))):
             return -1
         try:
             return len(data.load())
@@ -128,7 +129,7 @@ class Preflight:
 @cache
 def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     repo, kind, revision = hub_id
     where = f"{kind} {repo}" + (f" at revision {revision}" if revision else "")
@@ -144,11 +145,15 @@ def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
         return f"{where} is gated: ask for access on its page, then set HF_TOKEN in the environment"
     except RepositoryNotFoundError:
         return f"{where} does not exist on the hub, or is private: check the name, or set HF_TOKEN"
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         return (
             f"{where} cannot be reached ({type(error).__name__}): check the network, or use a local copy "
             f"({'data' if kind == 'dataset' else kind}.path=...), or preflight.reachability=false"
         )
+
+
+def _all_reached(part: Any) -> bool:
+    return not any(map(_reach, part.hub_ids()))
 
 
 def _top_level(cfg: DictConfig) -> Iterator[str]:

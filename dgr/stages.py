@@ -5,6 +5,7 @@ A stage runs inline, or in a child process that reads the resolved config: `pyth
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from dgr.component import build
 from dgr.files import read_json, read_jsonl, write_json, write_jsonl
 from dgr.model import TargetModel
 from dgr.sample import Sample, nested_subset
@@ -32,9 +33,10 @@ def store(cfg: DictConfig) -> Store:
 
 
 def subset(cfg: DictConfig, folder: Path) -> None:
-    """source.jsonl: the nested subset of the dataset, as the source has it."""
-    samples = nested_subset(instantiate(cfg.data).load(), cfg.n_samples, cfg.seed)
-    write_jsonl(folder / "source.jsonl", map(asdict, samples))
+    """source.jsonl: the nested subset of the dataset, as the source has it; subset.json: what the source reported."""
+    rows, report = build(cfg.data).load_with_report()
+    write_jsonl(folder / "source.jsonl", map(asdict, nested_subset(rows, cfg.n_samples, cfg.seed)))
+    write_json(folder / "subset.json", report)
 
 
 def refine(cfg: DictConfig, folder: Path) -> None:
@@ -42,8 +44,8 @@ def refine(cfg: DictConfig, folder: Path) -> None:
     from dgr.refine import RefineContext, summary
 
     source = [Sample(**row) for row in read_jsonl(folder / "source.jsonl")]
-    context = RefineContext(instantiate(cfg.model), instantiate(cfg.generator), cfg.seed, store(cfg))
-    refined = instantiate(cfg.refine).refine(source, context) if source else []
+    context = RefineContext(build(cfg.model), build(cfg.generator), cfg.seed, store(cfg))
+    refined = build(cfg.refine).refine(source, context) if source else []
     write_jsonl(folder / "samples.jsonl", (entry.row() for entry in refined))
     write_json(folder / "refine.json", summary(refined))
 
@@ -59,28 +61,29 @@ def gap(cfg: DictConfig, folder: Path) -> None:
     from dgr.gap import measure
 
     chosen = samples(folder)
-    write_json(folder / "gap.json", measure(chosen, instantiate(cfg.model), store(cfg)) if chosen else {})
+    write_json(folder / "gap.json", measure(chosen, build(cfg.model), store(cfg)) if chosen else {})
 
 
 def train(cfg: DictConfig, folder: Path) -> None:
     """model/ and train.json; without samples the untouched target is what is evaluated."""
-    chosen, trainer = samples(folder), instantiate(cfg.trainer)
+    chosen, trainer = samples(folder), build(cfg.trainer)
     record: dict[str, Any] = {"steps": 0, "loss": []}
     if chosen:
-        record = trainer.train(chosen, instantiate(cfg.model), instantiate(cfg.adapter), cfg.seed, folder)
+        record = trainer.train(chosen, build(cfg.model), build(cfg.adapter), cfg.seed, folder)
     write_json(folder / "train.json", record)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
-    target = instantiate(cfg.model)
+    target = build(cfg.model)
     return target.trained(folder / "model") if (folder / "model").exists() else target
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> None:
     """evaluation/<benchmark>.jsonl of the trained model; base.json says where the untouched target's lie."""
-    suite, generator = instantiate(cfg.evaluation), instantiate(cfg.generator)
+    suite, generator = build(cfg.evaluation), build(cfg.generator)
     settings = OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["generator", "evaluation"]), resolve=True)
-    base = suite.evaluate_once(instantiate(cfg.model), generator, cfg.seed, store(cfg), settings)
+    base = suite.evaluate_once(build(cfg.model), generator, cfg.seed, store(cfg), settings)
     suite.evaluate(trained_model(cfg, folder), generator, cfg.seed, folder / "evaluation")
     write_json(folder / "base.json", {"evaluation": os.path.relpath(base, folder)})
 
@@ -89,7 +92,7 @@ def record(cfg: DictConfig, folder: Path) -> None:
     """metrics.json: every number of the point in one flat file, mirrored to the tracker."""
     from dgr.evaluation.metrics import evaluation_metrics, tax_metrics
 
-    suite = instantiate(cfg.evaluation)
+    suite = build(cfg.evaluation)
     base = suite.read(folder / read_json(folder / "base.json")["evaluation"])
     rows = suite.read(folder / "evaluation")
     metrics = evaluation_metrics(suite.benchmarks, rows)
@@ -98,7 +101,7 @@ def record(cfg: DictConfig, folder: Path) -> None:
     for part in ("refine", "gap", "train"):
         metrics |= {f"{part}/{key}": value for key, value in read_json(folder / f"{part}.json").items() if _flat(value)}
     losses = read_json(folder / "train.json")["loss"]
-    instantiate(cfg.tracker).record(folder, OmegaConf.to_container(cfg, resolve=True), losses, metrics)
+    build(cfg.tracker).record(folder, OmegaConf.to_container(cfg, resolve=True), losses, metrics)
     write_json(folder / "metrics.json", metrics)
 
 
@@ -123,7 +126,7 @@ class Stage:
 
 
 STAGES = (
-    Stage(subset, "source.jsonl"),
+    Stage(subset, "subset.json"),
     Stage(refine, "refine.json", heavy=True),
     Stage(gap, "gap.json", heavy=True),
     Stage(train, "train.json", heavy=True),

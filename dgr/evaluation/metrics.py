@@ -53,6 +53,8 @@ def evaluation_metrics(benchmarks: Mapping[str, Benchmark], rows: Mapping[str, R
             thoughts = [float(row["thought_correct"]) for row in rows[name] if row["thought_correct"] is not None]
             metrics |= mean_entry(f"{kind}/{name}/thought_accuracy", thoughts) if thoughts else {}
     every_row = [row for name in benchmarks for row in rows[name]]
+    if not every_row:
+        return metrics
     metrics |= mean_entry("truncation/rate", [float(row["truncated"]) for row in every_row])
     metrics["evaluation/tokens_per_reply"] = float(np.mean([row["n_tokens"] for row in every_row]))
     return metrics

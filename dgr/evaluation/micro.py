@@ -18,14 +18,14 @@ class MicroItems:
         from dgr.micro.benchmarks import items
 
         rows = items(self.name)
-        return [Item(row["id"], row["prompt"], row.get("gold", ""), row.get("category", "")) for row in rows]
+        return [Item(row["id"], row["prompt"], row["gold"] or "", row["category"]) for row in rows]
 
     def problems(self) -> list[str]:
-        from dgr.micro.benchmarks import NAMES
+        from dgr.micro.benchmarks import names
 
-        if self.name in NAMES:
+        if self.name in names():
             return []
-        return [f"items.name={self.name} is no set of the embedded world; choose one of {', '.join(NAMES)}"]
+        return [f"items.name={self.name} is no set of the embedded world; choose one of {', '.join(names())}"]
 
     def hub_ids(self) -> list[tuple[str, str, str | None]]:
         return []

@@ -8,7 +8,7 @@ from dgr.evaluation.benchmark import Benchmark
 from dgr.files import read_jsonl, write_jsonl
 from dgr.generator import Generator
 from dgr.model import TargetModel
-from dgr.naming import result_settings
+from dgr.component import result_settings
 from dgr.sample import digest, seed_for
 from dgr.store import Journal, Store, locked
 
@@ -21,7 +21,7 @@ class Suite:
 
     name: str
     benchmarks: dict[str, Benchmark]
-    limit: int | None = None
+    limit: int | None
 
     def problems(self) -> list[str]:
         found = [problem for benchmark in self.benchmarks.values() for problem in benchmark.problems()]

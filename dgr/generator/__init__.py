@@ -47,6 +47,10 @@ class Generator(Protocol):
     the batch, the order, or what was asked before.
     """
 
+    def fingerprint(self) -> str:
+        """What of this generator can change a reply; part of the key of every journal of replies."""
+        ...
+
     def generate(
         self, target: TargetModel, requests: list[Request], sampling: Sampling, seed: int, journal: Journal
     ) -> dict[str, Reply]: ...

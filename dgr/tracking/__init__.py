@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 
+LOSS_KEYS = ("train/loss", "train/learning_rate", "train/grad_norm")  # after the step, as in train.json
+
+
 @dataclass(frozen=True)
 class NoTracker:
     """The null tracker."""
 
-    def record(self, folder: Path, config: dict[str, Any], losses: list[dict], metrics: dict[str, Any]) -> None:
+    def record(self, folder: Path, config: dict[str, Any], losses: list[list[float]], metrics: dict[str, Any]) -> None:
         """Nothing to do."""
 
 
@@ -19,7 +22,7 @@ class WandbOffline:
 
     project: str
 
-    def record(self, folder: Path, config: dict[str, Any], losses: list[dict], metrics: dict[str, Any]) -> None:
+    def record(self, folder: Path, config: dict[str, Any], losses: list[list[float]], metrics: dict[str, Any]) -> None:
         import wandb
 
         run = wandb.init(
@@ -34,6 +37,6 @@ class WandbOffline:
             settings=wandb.Settings(silent=True, console="off"),
         )
         with run:
-            for entry in losses:
-                run.log({f"train/{key}": value for key, value in entry.items()})
+            for step, *values in losses:
+                run.log(dict(zip(LOSS_KEYS, values, strict=True)), step=step)
             run.summary.update(metrics)

@@ -1,0 +1,30 @@
+"""From a config node to the component that it describes, and to the settings of it that can change a result."""
+
+from typing import Any
+
+from hydra.utils import get_class, instantiate
+
+
+def build(node: Any) -> Any:
+    """The component of a config node; its arguments are plain values, lists, dicts and components."""
+    return instantiate(node, _convert_="all")
+
+
+def result_settings(node: Any) -> Any:
+    """A component's settings without those that change its speed only (the class lists them in `speed_only`).
+
+    A component with a `fingerprint()` has its `path` replaced by it: content counts, not where it lies.
+    """
+    if isinstance(node, list):
+        return [result_settings(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    settings = {key: result_settings(value) for key, value in node.items()}
+    if "_target_" in node:
+        component = get_class(node["_target_"])
+        for key in getattr(component, "speed_only", ()):
+            settings.pop(key, None)
+        if hasattr(component, "fingerprint"):
+            settings.pop("path", None)
+            settings["fingerprint"] = build(node).fingerprint()
+    return settings

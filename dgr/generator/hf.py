@@ -1,0 +1,151 @@
+"""Replies by transformers in this process: batched by length, left-padded, with a KV cache and a journal."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dgr.chat import Chat
+from dgr.generator import STOP, Reply, Request, Sampling
+from dgr.generator.batching import in_batches
+from dgr.generator.loaded import context_length, loaded
+from dgr.model import TargetModel
+from dgr.progress import progress
+from dgr.sample import seed_for
+from dgr.store import Journal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from dgr.generator.decoding import Row, Written
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HF:
+    """Transformers' models with an own decoding loop.
+
+    At most `batch_size` prompts are decoded at once; on a GPU no more than those whose cache, at full length, fits into
+    `memory_share` of the memory that is free beside the weights. Neither changes a reply of a float64 model; in
+    half precision the batch a prompt is in can change the last bits of its logits, with any engine.
+    """
+
+    name: str
+    batch_size: int
+    memory_share: float
+    speed_only: ClassVar[tuple[str, ...]] = ("batch_size", "memory_share")
+
+    def fingerprint(self) -> str:
+        """What of this generator can change a reply: that it is this one."""
+        return "hf"
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.batch_size < 1:
+            found.append(f"generator.batch_size={self.batch_size}: must be at least 1")
+        if not 0 < self.memory_share <= 1:
+            found.append(f"generator.memory_share={self.memory_share}: must be above 0 and at most 1")
+        return found
+
+    def generate(
+        self, target: TargetModel, requests: list[Request], sampling: Sampling, seed: int, journal: Journal
+    ) -> dict[str, Reply]:
+        """Replies by request id, in the order of the requests; those in the journal are not made again.
+
+        Raises ValueError for two prompts under one id, an empty prompt, or one that fills the model's context.
+        """
+        wanted = by_id(requests)
+        if not wanted:
+            return {}
+        with journal.locked():
+            replies = {key: Reply(**record) for key, record in journal.read().items() if key in wanted}
+            missing = [request for request in wanted.values() if request.id not in replies]
+            if missing:
+                for group in self._make(target, missing, sampling, seed):
+                    journal.append(map(asdict, group))
+                    replies.update((reply.id, reply) for reply in group)
+        return {request_id: replies[request_id] for request_id in wanted}
+
+    def _make(
+        self, target: TargetModel, requests: list[Request], sampling: Sampling, seed: int
+    ) -> Iterator[list[Reply]]:
+        """Groups of replies as they are finished."""
+        from dgr.generator.decoding import Batch, decode
+
+        model, chat = loaded(target)
+        stop_ids = stop_tokens(model, chat)
+        rows = sorted(to_rows(requests, chat, sampling, seed, context_length(model)), key=lambda row: -len(row.ids))
+
+        def work(batch: list["Row"]) -> Iterator[list[tuple["Row", "Written"]]]:
+            return decode(Batch(model, batch, sampling, chat.pad_id, stop_ids), lambda tokens: shown.add(tokens=tokens))
+
+        with progress("replies", len(rows)) as shown:
+            for group in in_batches(rows, self._rows_for(model), work):
+                replies = [to_reply(row, written, chat) for row, written in group]
+                shown.add(done=len(replies))
+                yield replies
+
+    def _rows_for(self, model: "PreTrainedModel"):
+        """How many rows fit into a batch whose longest row is the one given."""
+        import torch
+
+        if model.device.type != "cuda":
+            return lambda row: self.batch_size
+        free, _ = torch.cuda.mem_get_info(model.device)
+        tokens = int(free * self.memory_share) // cache_bytes_per_token(model)
+        return lambda row: min(self.batch_size, tokens // (len(row.ids) + row.limit))
+
+
+def by_id(requests: list[Request]) -> dict[str, Request]:
+    """Requests by id, one each; ValueError where two different prompts share an id."""
+    wanted: dict[str, Request] = {}
+    for request in requests:
+        if wanted.setdefault(request.id, request) != request:
+            raise ValueError(f"two different prompts have the request id {request.id!r}; ids must tell prompts apart")
+    return wanted
+
+
+def to_rows(requests: list[Request], chat: Chat, sampling: Sampling, seed: int, context: int | None) -> list["Row"]:
+    """Requests as tokens. A reply may not be longer than what the context leaves beside its prompt."""
+    from dgr.generator.decoding import Row
+
+    rows, cut = [], 0
+    for request in requests:
+        ids = chat.tokenize(request.prompt)
+        room = sampling.max_new_tokens if context is None else min(sampling.max_new_tokens, context - len(ids))
+        if not ids or room < 1:
+            raise ValueError(
+                f"request {request.id!r}: its prompt has {len(ids)} tokens, the model reads at most {context} and "
+                "needs room for a reply; shorten the prompt or leave the sample out"
+            )
+        cut += room < sampling.max_new_tokens
+        rows.append(Row(request.id, tuple(ids), room, seed_for(seed, "generate", request.id)))
+    if cut:
+        log.warning(
+            "%d of %d prompts leave less than max_new_tokens=%d of the context (%d tokens): their replies end there",
+            *(cut, len(requests), sampling.max_new_tokens, context),
+        )
+    return rows
+
+
+def stop_tokens(model: "PreTrainedModel", chat: Chat) -> list[int]:
+    """The chat's end token, and what the checkpoint's own generation settings end a text with."""
+    declared = model.generation_config.eos_token_id
+    declared = [declared] if isinstance(declared, int) else declared or []
+    return sorted({chat.end_id, *declared})
+
+
+def to_reply(row: "Row", written: "Written", chat: Chat) -> Reply:
+    """Text with special tokens kept; the stop token is taken off as a token, not as text."""
+    ids = written.ids[:-1] if written.finish_reason == STOP else written.ids
+    text = chat.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return Reply(row.id, text, written.finish_reason, len(written.ids))
+
+
+def cache_bytes_per_token(model: "PreTrainedModel") -> int:
+    """Bytes of keys and values that one token of one row takes."""
+    config = model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize

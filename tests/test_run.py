@@ -1,0 +1,182 @@
+"""Whole points and grids as a user runs them, killed and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dgr.files import read_json, read_jsonl
+
+SMALL = ["trainer.max_steps=24", "trainer.save_steps=4", "evaluation.limit=12", "generator.batch_size=8"]
+
+
+class Sweep:
+    """A command in an outputs folder of its own."""
+
+    def __init__(self, outputs, *arguments):
+        self.outputs, self.arguments = outputs, [*arguments, *SMALL]
+
+    def start(self):
+        return subprocess.Popen(
+            [sys.executable, "-m", "dgr.run", *self.arguments],
+            env={**os.environ, "DGR_OUTPUTS": str(self.outputs)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self):
+        process = self.start()
+        text, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, text
+        return text
+
+    def kill_when(self, condition):
+        """Start, and kill -9 the whole process group as soon as the condition holds."""
+        process = self.start()
+        deadline = time.monotonic() + 300
+        while not condition():
+            assert process.poll() is None, f"it ended before it could be killed: {process.stdout.read()}"
+            assert time.monotonic() < deadline, "the moment to kill it never came"
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    @property
+    def folders(self):
+        return sorted(status.parent for status in self.outputs.glob("default/*/status.json"))
+
+    def results(self):
+        """What must be the same byte for byte, by run."""
+        patterns = ("samples.jsonl", "gap.json", "refine.json", "model/model.safetensors", "evaluation/*.jsonl")
+        return {
+            f"{folder.name}/{file.relative_to(folder)}": file.read_bytes()
+            for folder in self.folders
+            for pattern in patterns
+            for file in folder.glob(pattern)
+        }
+
+
+@pytest.mark.slow
+def test_a_point_killed_in_every_stage_ends_like_an_undisturbed_one(tmp_path):
+    undisturbed = Sweep(tmp_path / "undisturbed", "n_samples=48")
+    undisturbed.finish()
+    sweep = Sweep(tmp_path / "killed", "n_samples=48")
+    store = sweep.outputs / "store"
+
+    def here(pattern):
+        return lambda: any(file.stat().st_size for file in sweep.outputs.glob(f"default/*/{pattern}"))
+
+    sweep.kill_when(lambda: any(file.stat().st_size for file in store.glob("attempts/*.jsonl")))
+    (folder,) = sweep.folders
+    assert not (folder / "samples.jsonl").exists()
+    sweep.kill_when(here("checkpoints/checkpoint-8/trainer_state.json"))
+    assert not (folder / "train.json").exists()
+    refined = (folder / "samples.jsonl").stat().st_mtime_ns
+    sweep.kill_when(here("evaluation/*.jsonl"))
+    trained = (folder / "model" / "model.safetensors").stat().st_mtime_ns
+    assert not (folder / "metrics.json").exists()
+    sweep.finish()
+
+    assert (folder / "samples.jsonl").stat().st_mtime_ns == refined, "refine ran again"
+    assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == trained, "train ran again"
+    assert sweep.results() == undisturbed.results()
+    assert read_json(folder / "status.json")["state"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_grid_shares_what_its_points_have_in_common_and_is_skipped_the_second_time(tmp_path):
+    sweep = Sweep(tmp_path, "-m", "refine=dgr,vanilla", "n_samples=4,8,16")
+    text = sweep.finish()
+    assert "micro (untouched)" in text
+    assert len(sweep.folders) == 6
+
+    (attempts,) = sweep.outputs.glob("store/attempts/*.jsonl")
+    first_tries = [row["id"] for row in read_jsonl(attempts) if row["id"].endswith("#0")]
+    assert len(first_tries) == len(set(first_tries)) == 16, "16 samples are refined once, not 4 + 8 + 16 times"
+    assert len(list(sweep.outputs.glob("store/evaluation/*/"))) == 1, "the untouched target is evaluated once"
+
+    metrics = {folder.name: read_json(folder / "metrics.json") for folder in sweep.folders}
+    needed = {"reasoning/accuracy", "safety/harmful_rate", "over_refusal/rate", "tax/reasoning", "truncation/rate"}
+    needed |= {"base/reasoning/accuracy", "gap/nll_per_token", "refine/fallback_rate"}
+    for values in metrics.values():
+        assert needed <= values.keys()
+        assert all(isinstance(value, int | float) for value in values.values())
+        assert {f"{key}/{part}" for key in needed for part in ("n", "stderr")} <= values.keys()
+
+    subsets = {
+        n: [row["id"] for row in read_jsonl(folder / "samples.jsonl")]
+        for n in (4, 8, 16)
+        for folder in sweep.folders
+        if f"-dgr-n{n}-" in folder.name
+    }
+    assert subsets[16][:8] == subsets[8]
+    assert subsets[8][:4] == subsets[4]
+
+    before = {path: path.stat().st_mtime_ns for path in sweep.outputs.rglob("*.json*") if path.is_file()}
+    began = time.monotonic()
+    again = sweep.finish()
+    assert time.monotonic() - began < 15
+    assert again.count("finished before, skipped") == 6
+    after = {path: path.stat().st_mtime_ns for path in sweep.outputs.rglob("*.json*") if path.is_file()}
+    assert before == after, "a finished point was touched"
+
+
+def test_a_point_that_fails_does_not_stop_the_others(tmp_path):
+    sweep = Sweep(tmp_path, "-m", "refine=vanilla", "n_samples=2,3", "trainer.max_steps=1", "evaluation.limit=2")
+    sweep.arguments = [argument for argument in sweep.arguments if "24" not in argument]
+    first = tmp_path / "default"
+    first.mkdir()
+    from dgr.command import check  # the folder that the first point will want
+
+    os.environ["DGR_OUTPUTS"] = str(tmp_path)
+    try:
+        folder = check(sweep.arguments)[0].folder
+    finally:
+        del os.environ["DGR_OUTPUTS"]
+    folder.mkdir()
+    (folder / "samples.jsonl").mkdir()  # a folder where a file must go
+    process = sweep.start()
+    text, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert f"failed: {folder.name}" in text
+    status = read_json(folder / "status.json")
+    assert status["state"] == "failed"
+    assert status["stage"] == "refine"
+    assert "Traceback" in status["traceback"]
+    other = [path for path in first.glob("*/metrics.json") if path.parent != folder]
+    assert len(other) == 1
+
+
+def test_a_stage_in_a_child_process_leaves_the_same_files_and_brings_its_error_home(tmp_path):
+    from dgr.stages import STAGES, run_in_child
+
+    sweep = Sweep(tmp_path, "refine=vanilla", "n_samples=3")
+    sweep.arguments += ["trainer.max_steps=2", "evaluation.limit=2"]
+    sweep.finish()
+    (folder,) = sweep.folders
+    stage = next(stage for stage in STAGES if stage.name == "gap")
+    before = (folder / "gap.json").read_bytes()
+    (folder / "gap.json").unlink()
+    run_in_child(stage, folder)
+    assert (folder / "gap.json").read_bytes() == before
+    (folder / "samples.jsonl").write_text('{"id": 1\n')
+    with pytest.raises(RuntimeError, match=r"stage gap: ValueError: .*samples\.jsonl, line 1") as caught:
+        run_in_child(stage, folder)
+    assert "Traceback" in caught.value.__notes__[0]
+    assert not (folder / "error.json").exists()
+
+
+def test_without_samples_the_untouched_target_is_evaluated(tmp_path):
+    sweep = Sweep(tmp_path, "n_samples=0")
+    sweep.finish()
+    (folder,) = sweep.folders
+    metrics = read_json(folder / "metrics.json")
+    assert metrics["tax/reasoning"] == 0
+    assert not (folder / "model").exists()
+    assert json.loads((folder / "train.json").read_text())["steps"] == 0
