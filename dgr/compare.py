@@ -1,6 +1,5 @@
 """Many runs side by side: `python -m dgr.compare outputs/<sweep>` prints the table of a sweep, also while it runs."""
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +45,8 @@ def _percent(key: str, scale: float = 100.0) -> Callable[[Metrics, str], str]:
 def _with_error(metrics: Metrics, key: str, scale: float, decimals: int) -> str:
     if key not in metrics:
         return "-"
-    error = metrics.get(f"{key}/stderr", math.nan)
-    spread = "" if math.isnan(error) else f" ± {scale * error:.{decimals}f}"
+    error = metrics.get(f"{key}/stderr")
+    spread = "" if error is None else f" ± {scale * error:.{decimals}f}"
     return f"{scale * metrics[key]:.{decimals}f}{spread}"
 
 

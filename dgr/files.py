@@ -1,6 +1,7 @@
 """Whole files, written so that a name that exists is complete: temporary name, fsync, rename."""
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """One JSON value; a number that is not finite (an error bar of one item, say) becomes null, as JSON has none."""
+    write_text(path, json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:

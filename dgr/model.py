@@ -92,7 +92,7 @@ class TargetModel:
         """What would keep this model from loading, found without loading it."""
         folder = Path(self.location)
         if self.is_local and not (folder / "config.json").is_file():
-            return [f"model.path={self.path}: no checkpoint there (no {folder / 'config.json'}); give a folder or hub id"]
+            return [f"model.path={self.path}: no checkpoint there (no {folder}/config.json); give a folder or a hub id"]
         return []
 
     def hub_ids(self) -> list[tuple[str, str, str | None]]:

@@ -85,7 +85,7 @@ class Preflight:
         spoken = {benchmark.items.language for benchmark in suite.benchmarks.values()} if model and suite else set()
         for language in sorted(spoken - {model.language} if model else ()):
             yield (
-                f"evaluation={suite.name} asks in {language} language, model={model.name} reads {model.language} language; "
+                f"evaluation={suite.name} asks in {language} language, model={model.name} reads {model.language}; "
                 "choose another evaluation (evaluation=none trains without one) or another model"
             )
         if model and parts["adapter"] and not model.problems():

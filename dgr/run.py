@@ -25,7 +25,7 @@ def run(cfg: DictConfig) -> None:
 
     try:
         run_point(cfg, Path(HydraConfig.get().runtime.output_dir))
-    except Exception as error:  # noqa: BLE001 - the boundary of a point: one that fails must not stop the others
+    except Exception as error:
         log.error("this point failed: %s: %s", type(error).__name__, error)
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise

@@ -1,4 +1,4 @@
-"""The stages of a point. Each reads files of the run folder and writes files; its marker, written last, says it is done.
+"""The stages of a point. Each reads and writes files of the run folder; its marker, written last, says it is done.
 
 A stage runs inline, or in a child process that reads the resolved config: `python -m dgr.stages STAGE FOLDER`.
 """
@@ -46,14 +46,13 @@ def refine(cfg: DictConfig, folder: Path) -> None:
     source = [Sample(**row) for row in read_jsonl(folder / "source.jsonl")]
     context = RefineContext(build(cfg.model), build(cfg.generator), cfg.seed, store(cfg))
     refined = build(cfg.refine).refine(source, context) if source else []
-    write_jsonl(folder / "samples.jsonl", (entry.row() for entry in refined))
-    write_json(folder / "refine.json", summary(refined))
+    write_jsonl(folder / "samples.jsonl", (entry.row() for entry in refined if not entry.dropped))
+    write_json(folder / "refine.json", summary(refined, context.target.chat()))
 
 
 def samples(folder: Path) -> list[Sample]:
     """What is trained on."""
-    rows = read_jsonl(folder / "samples.jsonl")
-    return [Sample(**{name: row[name] for name in SAMPLE_FIELDS}) for row in rows]
+    return [Sample(**{name: row[name] for name in SAMPLE_FIELDS}) for row in read_jsonl(folder / "samples.jsonl")]
 
 
 def gap(cfg: DictConfig, folder: Path) -> None:

@@ -138,8 +138,8 @@ def test_the_help_is_written_for_a_person():
 
 def test_it_works_from_any_folder_and_from_a_wheel(tmp_path):
     project = Path(__file__).parents[1]
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(project)]
-    subprocess.run(build, check=True, capture_output=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
+    subprocess.run([*build, str(project)], check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(tmp_path / "site"), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)

@@ -97,7 +97,7 @@ def test_a_grid_shares_what_its_points_have_in_common_and_is_skipped_the_second_
     assert len(sweep.folders) == 6
 
     (attempts,) = sweep.outputs.glob("store/attempts/*.jsonl")
-    first_tries = [row["id"] for row in read_jsonl(attempts) if row["id"].endswith("#0")]
+    first_tries = [row["id"] for row in read_jsonl(attempts) if row["id"].endswith("#1")]
     assert len(first_tries) == len(set(first_tries)) == 16, "16 samples are refined once, not 4 + 8 + 16 times"
     assert len(list(sweep.outputs.glob("store/evaluation/*/"))) == 1, "the untouched target is evaluated once"
 

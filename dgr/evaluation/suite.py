@@ -4,11 +4,11 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgr.component import result_settings
 from dgr.evaluation.benchmark import Benchmark
 from dgr.files import read_jsonl, write_jsonl
 from dgr.generator import Generator
 from dgr.model import TargetModel
-from dgr.component import result_settings
 from dgr.sample import digest, seed_for
 from dgr.store import Journal, Store, locked
 

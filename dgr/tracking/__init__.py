@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 LOSS_KEYS = ("train/loss", "train/learning_rate", "train/grad_norm")  # after the step, as in train.json
 
 

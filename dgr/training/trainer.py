@@ -132,8 +132,9 @@ class Trainer:
         """Train the target on the samples and write `folder`/model; return the content of train.json.
 
         A training that was killed continues after its newest complete checkpoint in `folder`/checkpoints, and ends
-        with the weights of an undisturbed one. The caller removes the checkpoints, once it has written train.json. `on_log` gets step, loss, learning_rate, grad_norm and
-        tokens_per_second every `logging_steps`. ValueError for settings or samples that cannot be trained with.
+        with the weights of an undisturbed one. The caller removes the checkpoints, once it has written
+        train.json. `on_log` gets step, loss, learning_rate, grad_norm and tokens_per_second every `logging_steps`.
+        ValueError for settings or samples that cannot be trained with.
         """
         if problems := self.problems(len(samples)):
             raise ValueError("\n".join(problems))
