@@ -17,11 +17,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dgr.component import build
-from dgr.files import read_json, read_jsonl, write_json, write_jsonl
+from dgr.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from dgr.model import TargetModel
 from dgr.sample import Sample, nested_subset
 from dgr.status import Status, describe
-from dgr.store import Store
+from dgr.store import Store, locked
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +139,21 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 
 
-def run_point(cfg: DictConfig, folder: Path) -> None:
-    """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json."""
-    if STAGES[-1].done(folder):
-        log.info("%s: finished before, skipped", folder.name)
-        return
-    log.info("%s", folder.name)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+def run_point(cfg: DictConfig, folder: Path, place: str = "") -> None:
+    """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json.
+
+    `place` stands before the run's name where it is logged.
+    """
+    with locked(folder / "run"):  # another command may be at the same point
+        if STAGES[-1].done(folder):
+            log.info("%s%s: finished before, skipped", place, folder.name)
+        else:
+            log.info("%s%s", place, folder.name)
+            write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+            _run_stages(cfg, folder)
+
+
+def _run_stages(cfg: DictConfig, folder: Path) -> None:
     status = Status(folder)
     try:
         for stage in STAGES:
@@ -155,6 +163,7 @@ def run_point(cfg: DictConfig, folder: Path) -> None:
             status.begin(stage.name)
             run_in_child(stage, folder) if stage.heavy and has_gpu() else stage.run(cfg, folder)
             status.end(stage.name, time.monotonic() - began)
+            log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
     except BaseException as error:
         status.fail(error)
         raise
