@@ -67,7 +67,7 @@ def test_all_mistakes_of_one_point_come_at_once():
         (["sweep=../elsewhere"], "plain folder name"),
         (["n_samples=10,100"], "put -m before"),
         (["evaluation.limit=1"], "evaluation.limit=1"),
-        (["model=r1_qwen_1_5b", "data=direct_refusal"], "reads natural language"),
+        (["model=r1_qwen_1_5b", "data=direct_refusal"], "reads natural; choose another evaluation"),
     ],
 )
 def test_a_mistake_says_what_is_wrong_with_which_value_and_what_to_do(arguments, words):

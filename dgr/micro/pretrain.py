@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgr.files import replacing, write_json
 from dgr.micro.architecture import new_model, optimizers, save
-from dgr.micro.check import as_percent, measure, report
+from dgr.micro.check import RECIPE_FILE, as_percent, measure, report
 from dgr.micro.style import STYLES
 from dgr.micro.tasks import LONGEST, Example, Mixture
 from dgr.micro.tokenizer import ASSISTANT, BOS, END_THINK, EOS, THINK, USER, token_ids
@@ -31,7 +31,6 @@ MICRO_BATCHES = 3  # per step, each of another length: a length is nearly a task
 WARM_UP_STEPS = 100
 CURRICULUM = 0.25  # share of the budget over which problems grow from three steps to their full length
 SAVE_EVERY = 5  # pools between two saved states
-RECIPE_FILE = "recipe.json"
 DECAY_FROM = 0.55  # share of the budget after which the learning rate falls linearly to zero
 
 
