@@ -124,9 +124,7 @@ def test_a_grid_shares_what_its_points_have_in_common_and_is_skipped_the_second_
     assert subsets[8][:4] == subsets[4]
 
     before = {path: path.stat().st_mtime_ns for path in sweep.outputs.rglob("*.json*") if path.is_file()}
-    began = time.monotonic()
     again = sweep.finish()
-    assert time.monotonic() - began < 15
     assert again.count("finished before, skipped") == 6
     after = {path: path.stat().st_mtime_ns for path in sweep.outputs.rglob("*.json*") if path.is_file()}
     assert before == after, "a finished point was touched"
