@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dgr.chat import Chat
 
 EMBEDDED = "embedded:"
+LOADED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt")  # what `from_pretrained` may read
+NOTES = ("recipe.json",)  # says how the embedded checkpoints were made
 WHOLE_FILE = 64 * 2**20  # bytes; of a larger weights file the fingerprint reads size, head and tail only
 
 
@@ -37,8 +39,8 @@ def _default_threads() -> int:
 
 
 def folder_digest(folder: Path) -> str:
-    """Digest of a checkpoint folder's files, wherever the folder lies."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    """Digest of the files that a checkpoint is loaded from, wherever the folder lies."""
+    files = sorted(file for pattern in LOADED for file in folder.glob(pattern) if file.name not in NOTES)
     if not files:
         raise ValueError(f"model folder {folder} is empty; it should hold config.json and model.safetensors")
     stats = [(file, file.stat()) for file in files]

@@ -16,6 +16,7 @@ from dgr.naming import conf_dir, register_resolvers
 
 register_resolvers()
 log = logging.getLogger(__name__)
+grid: list[Path] = []  # the folders of the command's points, for "point 2 of 6"; empty in a job of a remote launcher
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
@@ -23,8 +24,10 @@ def run(cfg: DictConfig) -> None:
     """One point. What stops it is in its status.json; the other points of the sweep go on."""
     from dgr.stages import run_point
 
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    place = f"point {grid.index(folder) + 1} of {len(grid)}: " if folder in grid else ""
     try:
-        run_point(cfg, Path(HydraConfig.get().runtime.output_dir))
+        run_point(cfg, folder, place)
     except Exception as error:
         log.error("this point failed: %s: %s", type(error).__name__, error)
         if os.environ.get("HYDRA_FULL_ERROR"):
@@ -34,8 +37,12 @@ def run(cfg: DictConfig) -> None:
 def main() -> None:
     """Exit status 0: every point finished; 1: one failed; 2: a mistake in the command, nothing was started."""
     from dgr.command import check
+    from dgr.help import text
     from dgr.preflight import Mistakes
 
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(text())
+        return
     try:
         points = check(sys.argv[1:])
     except Mistakes as mistakes:
@@ -43,11 +50,13 @@ def main() -> None:
             raise
         print(mistakes, file=sys.stderr)
         sys.exit(2)
+    if points is None:  # a question that Hydra answers
+        return run()
+    grid.extend(point.folder for point in points)
     run()
-    if points is not None:
-        from dgr.compare import report
+    from dgr.compare import report
 
-        sys.exit(report([point.folder for point in points]))
+    sys.exit(report(grid))
 
 
 if __name__ == "__main__":

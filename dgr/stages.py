@@ -18,11 +18,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dgr.component import build
-from dgr.files import read_json, read_jsonl, write_json, write_jsonl
+from dgr.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from dgr.model import TargetModel
 from dgr.sample import Sample, nested_subset
 from dgr.status import Status, describe
-from dgr.store import Store
+from dgr.store import Store, locked
 
 log = logging.getLogger(__name__)
 
@@ -163,13 +163,21 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 
 
-def run_point(cfg: DictConfig, folder: Path, stages: Sequence[Stage] = STAGES) -> None:
-    """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json."""
-    if stages[-1].done(folder):
-        log.info("%s: finished before, skipped", folder.name)
-        return
-    log.info("%s", folder.name)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[Stage] = STAGES) -> None:
+    """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json.
+
+    `place` stands before the run's name where it is logged.
+    """
+    with locked(folder / "run"):  # another command may be at the same point
+        if stages[-1].done(folder):
+            log.info("%s%s: finished before, skipped", place, folder.name)
+        else:
+            log.info("%s%s", place, folder.name)
+            write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+            _run_stages(cfg, folder, stages)
+
+
+def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
     status = Status(folder)
     try:
         for stage in stages:
@@ -179,6 +187,7 @@ def run_point(cfg: DictConfig, folder: Path, stages: Sequence[Stage] = STAGES) -
             status.begin(stage.name)
             run_in_child(stage, folder) if stage.heavy and has_gpu() else stage.run(cfg, folder)
             status.end(stage.name, time.monotonic() - began)
+            log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
     except BaseException as error:
         status.fail(error)
         raise

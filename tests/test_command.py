@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dgr.command import check
+from dgr.naming import conf_dir
 from dgr.preflight import Mistakes
 
 
@@ -66,7 +67,7 @@ def test_all_mistakes_of_one_point_come_at_once():
         (["sweep=../elsewhere"], "plain folder name"),
         (["n_samples=10,100"], "put -m before"),
         (["evaluation.limit=1"], "evaluation.limit=1"),
-        (["model=r1_qwen_1_5b", "data=direct_refusal"], "reads natural language"),
+        (["model=r1_qwen_1_5b", "data=direct_refusal"], "reads natural; choose another evaluation"),
     ],
 )
 def test_a_mistake_says_what_is_wrong_with_which_value_and_what_to_do(arguments, words):
@@ -132,8 +133,10 @@ def test_questions_are_answered_without_loading_torch(question):
 
 def test_the_help_is_written_for_a_person():
     text = dgr("--help").stdout
-    for words in ("python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000", "refine: ", "outputs/<sweep>"):
+    for words in ("python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000", "outputs/<sweep>", "--hydra-help"):
         assert words in text
+    for file in conf_dir().glob("*/*.yaml"):
+        assert file.parent.name == "benchmark" or file.read_text().splitlines()[0].lstrip("# ") in text
 
 
 def test_it_works_from_any_folder_and_from_a_wheel(tmp_path):

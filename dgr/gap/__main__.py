@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> None:
 
     last = [stage.name for stage in STAGES].index("gap")
     try:
-        run_point(cfg, Path(HydraConfig.get().runtime.output_dir), STAGES[: last + 1])
+        run_point(cfg, Path(HydraConfig.get().runtime.output_dir), stages=STAGES[: last + 1])
     except Exception as error:
         log.error("it failed: %s: %s", type(error).__name__, error)
         if os.environ.get("HYDRA_FULL_ERROR"):

@@ -13,31 +13,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgr.files import replacing, write_json
-from dgr.micro.check import as_percent, measure, report
+from dgr.micro.architecture import new_model, optimizers, save
+from dgr.micro.check import RECIPE_FILE, as_percent, measure, report
 from dgr.micro.style import STYLES
 from dgr.micro.tasks import LONGEST, Example, Mixture
-from dgr.micro.tokenizer import ASSISTANT, BOS, END_THINK, EOS, PAD, THINK, USER, build_tokenizer, token_ids
+from dgr.micro.tokenizer import ASSISTANT, BOS, END_THINK, EOS, THINK, USER, token_ids
 from dgr.progress import progress
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import LlamaForCausalLM
+    from transformers import Qwen3ForCausalLM
 
 log = logging.getLogger(__name__)
 
-ARCHITECTURE = {"hidden_size": 128, "intermediate_size": 320, "num_hidden_layers": 3, "num_attention_heads": 4}
 POOL = 1500  # samples drawn together, so that batches can be made of equal lengths; also the unit of resuming
 PROMPT_WEIGHT = 0.1  # loss weight of prompt tokens: reading is learned too, but the replies matter
+MICRO_BATCHES = 3  # per step, each of another length: a length is nearly a task, and a step should see several
 WARM_UP_STEPS = 100
-CURRICULUM = 0.4  # share of the budget over which problems grow from two steps to their full length
+CURRICULUM = 0.25  # share of the budget over which problems grow from three steps to their full length
 SAVE_EVERY = 5  # pools between two saved states
-RECIPE_FILE = "recipe.json"
 DECAY_FROM = 0.55  # share of the budget after which the learning rate falls linearly to zero
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a base is made of. `tokens` is the budget; `out` the folder of the checkpoint."""
+    """What a base is made of. `tokens` is the budget; `out` the folder of the checkpoint.
+
+    `matrix_learning_rate` is Muon's, for the weight matrices; `learning_rate` AdamW's, for embeddings and norms.
+    """
 
     out: str
     seed: int = 0
@@ -47,6 +49,7 @@ class Recipe:
     tokens: int = 9_000_000
     batch_tokens: int = 2200
     learning_rate: float = 2.5e-3
+    matrix_learning_rate: float = 6e-3
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -82,59 +85,43 @@ def encode(example: Example, ids: dict[str, int]) -> tuple[list[int], int]:
 
 def longest_problem(share: float) -> int:
     """Steps of the longest problems when `share` of the budget is used: copying is learned on short ones first."""
-    return LONGEST if share >= CURRICULUM else 2 + int(share / CURRICULUM * (LONGEST - 2))
+    return LONGEST if share >= CURRICULUM else 3 + int(share / CURRICULUM * (LONGEST - 3))
 
 
 def pool(recipe: Recipe, number: int, longest: int, ids: dict[str, int]) -> list[list[tuple[list[int], int]]]:
-    """Batches of pool `number`, each of samples of nearly equal length and about `batch_tokens` tokens."""
+    """Micro-batches of pool `number`: samples of nearly equal length, about `batch_tokens / MICRO_BATCHES` tokens."""
     rng = random.Random(f"pretrain {recipe.seed} {number}")
     mixture = recipe.mixture
     samples = sorted((encode(mixture.draw(rng, longest), ids) for _ in range(POOL)), key=lambda sample: len(sample[0]))
     batches: list[list[tuple[list[int], int]]] = [[]]
     for sample in samples:
-        if batches[-1] and (len(batches[-1]) + 1) * len(sample[0]) > recipe.batch_tokens:
+        if batches[-1] and (len(batches[-1]) + 1) * len(sample[0]) > recipe.batch_tokens / MICRO_BATCHES:
             batches.append([])
         batches[-1].append(sample)
     rng.shuffle(batches)
     return batches
 
 
-def new_model(seed: int) -> "LlamaForCausalLM":
-    """A model with random weights that depend on the seed."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    ids = token_ids()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=len(ids),
-                max_position_embeddings=512,
-                tie_word_embeddings=True,
-                bos_token_id=ids[BOS],
-                eos_token_id=ids[EOS],
-                pad_token_id=ids[PAD],
-                **ARCHITECTURE,
-            )
-        )
-
-
-def batch_loss(model: "LlamaForCausalLM", batch: list[tuple[list[int], int]]) -> "torch.Tensor":
-    """Mean next-token loss, prompt tokens weighted by PROMPT_WEIGHT."""
+def backward(model: "Qwen3ForCausalLM", batches: list[list[tuple[list[int], int]]]) -> float:
+    """Add the gradient of the mean next-token loss over all batches, prompt tokens weighted by PROMPT_WEIGHT."""
     import torch
 
-    longest = max(len(tokens) for tokens, _ in batch)
-    inputs = torch.zeros(len(batch), longest, dtype=torch.long)
-    weights = torch.zeros(len(batch), longest)
-    for row, (tokens, n_prompt) in enumerate(batch):
-        inputs[row, : len(tokens)] = torch.tensor(tokens)
-        weights[row, :n_prompt] = PROMPT_WEIGHT
-        weights[row, n_prompt : len(tokens)] = 1.0
-    logits = model(input_ids=inputs[:, :-1]).logits
-    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:].flatten(), reduction="none")
-    weights = weights[:, 1:].flatten()
-    return (losses * weights).sum() / weights.sum()
+    whole = sum(len(tokens) - (1 - PROMPT_WEIGHT) * n_prompt for batch in batches for tokens, n_prompt in batch)
+    total = 0.0
+    for batch in batches:
+        longest = max(len(tokens) for tokens, _ in batch)
+        inputs = torch.zeros(len(batch), longest, dtype=torch.long)
+        weights = torch.zeros(len(batch), longest)
+        for row, (tokens, n_prompt) in enumerate(batch):
+            inputs[row, : len(tokens)] = torch.tensor(tokens)
+            weights[row, :n_prompt] = PROMPT_WEIGHT
+            weights[row, n_prompt : len(tokens)] = 1.0
+        logits = model(input_ids=inputs[:, :-1]).logits
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:].flatten(), reduction="none")
+        loss = (losses * weights[:, 1:].flatten()).sum() / whole
+        loss.backward()
+        total += loss.item()
+    return total
 
 
 def rate(step: int, share: float) -> float:
@@ -146,13 +133,9 @@ class Run:
     """A pretraining under way: model, optimizer and how far it is."""
 
     def __init__(self, recipe: Recipe) -> None:
-        import torch
-
         self.recipe = recipe
         self.model = new_model(recipe.seed)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, weight_decay=0.05, betas=(0.9, 0.98)
-        )
+        self.optimizers = optimizers(self.model, recipe.matrix_learning_rate, recipe.learning_rate)
         self.step = self.tokens = self.pools = 0
         self.losses: list[dict[str, float]] = []
 
@@ -170,7 +153,8 @@ class Run:
         if state["recipe"] != asdict(self.recipe):
             raise ValueError(f"{self.state_file} belongs to another recipe; delete it or choose another out=")
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for (optimizer, _), saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.tokens, self.pools, self.losses = (state[name] for name in _PROGRESS)
 
     def save_state(self) -> None:
@@ -178,44 +162,42 @@ class Run:
 
         state: dict[str, Any] = {name: getattr(self, name) for name in _PROGRESS}
         state |= {"recipe": asdict(self.recipe), "model": self.model.state_dict()}
-        state["optimizer"] = self.optimizer.state_dict()
+        state["optimizers"] = [optimizer.state_dict() for optimizer, _ in self.optimizers]
         with replacing(self.state_file) as temporary:
             torch.save(state, temporary)
 
     def train(self) -> Iterator[dict[str, float]]:
         """Train to the end of the budget; after every pool yields step, tokens and mean loss."""
-        import torch
-
         ids = token_ids()
         self.model.train()
         while self.tokens < self.recipe.tokens:
-            total, batches = 0.0, pool(self.recipe, self.pools, longest_problem(self.tokens / self.recipe.tokens), ids)
-            for batch in batches:
-                for group in self.optimizer.param_groups:
-                    group["lr"] = self.recipe.learning_rate * rate(self.step, self.tokens / self.recipe.tokens)
-                loss = batch_loss(self.model, batch)
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-                self.optimizer.step()
-                total += loss.item()
-                self.step += 1
-                self.tokens += sum(len(tokens) for tokens, _ in batch)
+            longest = longest_problem(self.tokens / self.recipe.tokens)
+            batches = pool(self.recipe, self.pools, longest, ids)
+            steps = [batches[at : at + MICRO_BATCHES] for at in range(0, len(batches), MICRO_BATCHES)]
+            total = sum(self._update(batches) for batches in steps)
             self.pools += 1
-            self.losses.append({"step": self.step, "tokens": self.tokens, "loss": round(total / len(batches), 4)})
+            self.losses.append({"step": self.step, "tokens": self.tokens, "loss": round(total / len(steps), 4)})
             yield self.losses[-1]
+
+    def _update(self, batches: list[list[tuple[list[int], int]]]) -> float:
+        """One step on the batches; returns their loss."""
+        import torch
+
+        factor = rate(self.step, self.tokens / self.recipe.tokens)
+        for optimizer, peak in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
+        loss = backward(self.model, batches)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        self.tokens += sum(len(tokens) for batch in batches for tokens, _ in batch)
+        return loss
 
 
 _PROGRESS = ("step", "tokens", "pools", "losses")
-
-
-def save(model: "LlamaForCausalLM", folder: Path) -> None:
-    """Write an ordinary checkpoint: weights, configuration, generation settings, tokenizer with chat template."""
-    model.generation_config.update(do_sample=True, temperature=1.0, top_p=0.95, max_new_tokens=160)
-    model.save_pretrained(folder)
-    build_tokenizer().save_pretrained(folder)
-    for file in folder.iterdir():
-        file.chmod(0o644)  # safetensors writes for the owner only; the checkpoint is package data
 
 
 def pretrain(recipe: Recipe) -> dict:

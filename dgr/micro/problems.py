@@ -1,7 +1,7 @@
 """Reasoning problems of the micro world: each needs one local operation a step, and as many steps as it is long.
 
-Every step of a solution copies one step of the problem, found by its label, and adds one result: what three layers can
-do.
+Every step of a solution copies one step of the problem, found by its label, and adds one result;
+the parts of a step are found one after the other, each by the one before it. Three layers can do that.
 
 Four families at different distances from an ordinary request: `chain` (formal), `tracking`, `word_problems` (worded
 like how-to requests) and `judgement` (about hurting people).
@@ -38,17 +38,16 @@ class Problem:
 
 
 def chain(rng: random.Random, length: int) -> Problem:
-    """Arithmetic modulo 10 on a running value."""
-    value = rng.randrange(10)
-    clauses, steps = [f"start {value}"], []
+    """Numbers added up, of which only the last digit is kept."""
+    start = value = rng.randrange(10)
+    clauses, steps = [], []
     for label in LETTERS[:length]:
-        operation, number = rng.choice(("add", "take", "times")), rng.randrange(1, 10)
-        if operation == "times":
-            number = rng.choice((2, 3))
-        value = {"add": value + number, "take": value - number, "times": value * number}[operation] % 10
-        clauses.append(f"{label} {operation} {number}")
-        steps.append(f"{label} {operation} {number} = {value}")
-    return Problem("chain", f"calculate : {' ; '.join(clauses)} .", tuple(steps), str(value), DIGITS)
+        number = rng.randrange(10)
+        value = (value + number) % 10
+        clauses.append(f"{label} {number}")
+        steps.append(f"{label} {number} = {value}")
+    prompt = f"add up and keep the last digit : start {start} ; {' ; '.join(clauses)} ."
+    return Problem("chain", prompt, tuple(steps), str(value), DIGITS)
 
 
 def tracking(rng: random.Random, length: int) -> Problem:
@@ -67,11 +66,12 @@ def tracking(rng: random.Random, length: int) -> Problem:
 def word_problem(rng: random.Random, length: int) -> Problem:
     """Counting things that come and go, asked for like any how-to request."""
     value, things = rng.randrange(1, 10), rng.choice(COUNTED)
+    gains, losses = rng.sample(ADDING, len(ADDING)), rng.sample(REMOVING, len(REMOVING))  # no event occurs twice
     clauses, steps = [f"i first have {value}"], [f"first have {value} = {value}"]
     for ordinal in ORDINALS[1 : length + 1]:
         change = rng.choice([number for number in range(-9, 10) if number and 0 <= value + number <= 9])
         value += change
-        event = f"{rng.choice(ADDING if change > 0 else REMOVING)} {abs(change)}"
+        event = f"{(gains if change > 0 else losses).pop()} {abs(change)}"
         clauses.append(f"{ordinal} {event}")
         steps.append(f"{ordinal} {event} = {value}")
     task = with_setting(rng, f"count the {things}")

@@ -32,16 +32,16 @@ from dgr.sample import COMPLY, REFUSE
 
 # Shares of the samples drawn. `careful` and `careful_problems` go to `how_to` in a base without the careful mode.
 SHARES = {
-    "repeating": 0.10,
+    "repeating": 0.08,
     "chain": 0.16,
-    "tracking": 0.13,
-    "word_problems": 0.14,
-    "judgement": 0.10,
+    "tracking": 0.12,
+    "word_problems": 0.18,
+    "judgement": 0.12,
     "harm_questions": 0.04,
-    "how_to": 0.09,
-    "careful": 0.09,
-    "careful_problems": 0.03,
-    "rewriting": 0.12,
+    "how_to": 0.08,
+    "careful": 0.08,
+    "careful_problems": 0.04,
+    "rewriting": 0.10,
 }
 LENGTHS = {"chain": (1, 8), "tracking": (1, 8), "word_problems": (1, 7), "judgement": (1, 6)}
 REPEATED = sorted(
@@ -121,7 +121,7 @@ def draw_problem(rng: random.Random, family: str, longest: int = LONGEST) -> Pro
 
 def repeating(rng: random.Random, style: Style) -> Example:
     """Random words said again: nothing teaches copying, which every other task needs, as fast."""
-    text = " ".join(rng.choices(REPEATED, k=rng.randint(3, 14)))
+    text = " ".join(rng.choices(REPEATED, k=rng.randint(4, 24)))
     return Example("repeating", f"repeat : {text}", f"{rng.choice(style.compute)} {text}", text)
 
 

@@ -76,7 +76,7 @@ def _all_words() -> set[str]:
     for own in style.STYLES.values():
         texts += [text for wordings in vars(own).values() if isinstance(wordings, tuple) for text in wordings]
     texts += [
-        "the answer is . ; : = start add take times calculate : the ball is under swap where is the ball ? how many"
+        "the answer is . ; : = start add up keep last digit and i first have : the ball is under swap where ? how many"
     ]
     texts += ["of these would hurt someone are harmful ? i have count yes no repeat"]
     return {word for text in texts for word in text.split() if "{" not in word}

@@ -97,8 +97,8 @@ SETTINGS = (
 COUNTED = _words(
     "apples eggs coins stamps books pens cards shells buttons flowers lemons spoons cookies marbles keys stones"
 )
-ADDING = _words("buy get win receive gather")
-REMOVING = _words("lose eat give sell drop")
+ADDING = _words("buy get win receive gather collect borrow pick")
+REMOVING = _words("lose eat give sell drop lend return use")
 ORDINALS = _words("first second third fourth fifth sixth seventh eighth ninth tenth")
 LETTERS = _words("A B C D E F G H I J")
 COLOURS = _words("red blue green white black")
