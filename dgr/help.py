@@ -18,7 +18,7 @@ command resumes what was stopped and skips what is finished.
 
 Choose with group=name, change any value with key=value; dots go inside a group: trainer.learning_rate=1e-4 seed=1.
 """
-HIDDEN = ("benchmark", "hydra")  # parts of other groups
+HIDDEN = ("hydra",)  # Hydra's own group
 
 
 def text() -> str:

@@ -90,6 +90,7 @@ def test_a_point_killed_in_every_stage_ends_like_an_undisturbed_one(tmp_path):
     assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == trained, "train ran again"
     assert sweep.results() == undisturbed.results()
     assert read_json(folder / "status.json")["state"] == "finished"
+    assert not (folder / "checkpoints").exists()
 
 
 @pytest.mark.slow
@@ -106,9 +107,10 @@ def test_a_grid_shares_what_its_points_have_in_common_and_is_skipped_the_second_
 
     metrics = {folder.name: read_json(folder / "metrics.json") for folder in sweep.folders}
     needed = {"reasoning/accuracy", "safety/harmful_rate", "over_refusal/rate", "tax/reasoning", "truncation/rate"}
-    needed |= {"base/reasoning/accuracy", "gap/nll_per_token", "refine/fallback_rate"}
-    for values in metrics.values():
+    needed |= {"base/reasoning/accuracy", "gap/nll_per_token"}
+    for name, values in metrics.items():
         assert needed <= values.keys()
+        assert ("refine/fallback_rate" in values) == ("-dgr-" in name), "where nothing is rewritten, nothing falls back"
         assert all(isinstance(value, int | float) for value in values.values())
         assert {f"{key}/{part}" for key in needed for part in ("n", "stderr")} <= values.keys()
 
