@@ -105,7 +105,7 @@ def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
 def evaluate(cfg: DictConfig, folder: Path) -> None:
     """evaluation/<benchmark>.jsonl of the trained model; base.json says where the untouched target's lie."""
     suite, generator = build(cfg.evaluation), build(cfg.generator)
-    settings = OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["generator", "evaluation"]), resolve=True)
+    settings = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("generator", "evaluation")}
     base = suite.evaluate_once(build(cfg.model), generator, cfg.seed, store(cfg), settings)
     suite.evaluate(trained_model(cfg, folder), generator, cfg.seed, folder / "evaluation")
     write_json(folder / "base.json", {"evaluation": os.path.relpath(base, folder)})

@@ -32,7 +32,10 @@ def own_replies(
 ) -> dict[str, Own]:
     """By sample id. The target is asked the bare prompt with its own sampling settings; one reply a prompt and seed."""
     chat = target.chat()
-    requests = {sample.id: Request(digest(sample.prompt), chat.render_prompt(sample.prompt)) for sample in samples}
+    requests = {
+        sample.id: Request(digest(sample.prompt), chat.render_prompt(sample.prompt), sample.prompt)
+        for sample in samples
+    }
     journal = own_journal(target, generator, seed, store)
     sampling = Sampling(**target.sampling)
     replies = generator.generate(target, list(dict.fromkeys(requests.values())), sampling, seed, journal)
