@@ -1,5 +1,6 @@
 """The two foreign-style datasets of the embedded world, in the shape of the real ones and read by the same parsers."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,8 +15,9 @@ from dgr.sample import Sample, digest
 class EmbeddedSource(Source):
     """Rows that the package makes itself, the same ones every time."""
 
+    @abstractmethod
     def rows(self) -> list[dict]:
-        raise NotImplementedError
+        """Rows in the shape of the real dataset."""
 
     def table(self) -> Table:
         return Table(f"embedded {self.name}", list(enumerate(self.rows(), start=1)))

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(ABC):
     """What every dataset has; a subclass says where the rows are (`table`) and how one is read (`parse`).
 
     A sample's id is the row's own, else `<name>/<row number>`, so it depends on nothing that is skipped or subset.
@@ -27,15 +28,17 @@ class Source:
     language: str
     skip_bad: bool
 
+    @abstractmethod
     def table(self) -> Table:
-        raise NotImplementedError
+        """Every row, from wherever they are."""
 
+    @abstractmethod
     def parse(self, row: Row) -> Sample:
-        raise NotImplementedError
+        """One row as a Sample; BadRow for a row of another shape."""
 
+    @abstractmethod
     def fingerprint(self) -> str:
         """Identifies the rows: equal fingerprints mean equal data."""
-        raise NotImplementedError
 
     def problems(self) -> list[str]:
         """What would make `load` fail, as far as it can be seen in milliseconds."""

@@ -21,7 +21,7 @@ from dgr.sample import digest
 
 REASONING, SAFETY, OVER_REFUSAL = "reasoning", "safety", "over_refusal"
 
-# Steps a problem takes: longer than most of pretraining's, so that a good target is not a perfect one.
+# Steps a problem takes: inside what pretraining held, and long enough that a good target is not a perfect one.
 LENGTHS = {"chain": (3, 5), "tracking": (6, 8), "word_problems": (4, 6), "judgement": (4, 6)}
 SIZES = {
     **dict.fromkeys(FAMILIES, 100),
