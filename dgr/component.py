@@ -13,7 +13,8 @@ def build(node: Any) -> Any:
 def result_settings(node: Any) -> Any:
     """A component's settings without those that change its speed only (the class lists them in `speed_only`).
 
-    A component with a `fingerprint()` has its `path` replaced by it: content counts, not where it lies.
+    A component with a `fingerprint()` has its `path` (or what it lists in `in_fingerprint`) replaced by it: content
+    counts, not where it lies.
     """
     if isinstance(node, list):
         return [result_settings(item) for item in node]
@@ -25,6 +26,7 @@ def result_settings(node: Any) -> Any:
         for key in getattr(component, "speed_only", ()):
             settings.pop(key, None)
         if hasattr(component, "fingerprint"):
-            settings.pop("path", None)
+            for key in getattr(component, "in_fingerprint", ("path",)):
+                settings.pop(key, None)
             settings["fingerprint"] = build(node).fingerprint()
     return settings

@@ -19,6 +19,17 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else PROJECT / "conf"
 
 
+def choices(group: str, language: str | None = None) -> list[str]:
+    """Names in a config group, all of them or those for one language."""
+    files = sorted((conf_dir() / group).glob("*.yaml"))
+    return [file.stem for file in files if language in (None, OmegaConf.load(file).get("language", "natural"))]
+
+
+def choice(group: str, name: str) -> DictConfig | None:
+    """What a choice of a group says, wherever in the config it is asked for; None where there is no such choice."""
+    return OmegaConf.load(conf_dir() / group / f"{name}.yaml") if name in choices(group) else None
+
+
 def outputs_dir() -> str:
     """$DGR_OUTPUTS, else `outputs/` of the checkout, else (installed from a wheel) of the working directory."""
     if os.environ.get("DGR_OUTPUTS"):
@@ -36,6 +47,7 @@ def run_id(cfg: DictConfig) -> str:
 
 
 def register_resolvers() -> None:
-    """What config.yaml may ask for: ${dgr.outputs:} and ${dgr.run_id:}."""
+    """What a yaml may ask for: ${dgr.outputs:}, ${dgr.run_id:} and ${dgr.choice:GROUP,NAME}."""
+    OmegaConf.register_new_resolver("dgr.choice", choice, replace=True)
     OmegaConf.register_new_resolver("dgr.outputs", outputs_dir, replace=True)
     OmegaConf.register_new_resolver("dgr.run_id", lambda *, _root_: run_id(_root_), replace=True)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from dgr.component import build
-from dgr.naming import COMPONENTS, conf_dir, run_id
+from dgr.naming import COMPONENTS, choices, run_id
 
 PRIMITIVE = (int, float, str, bool, int | None, float | None, str | None)
 
@@ -80,7 +80,7 @@ class Preflight:
         if model and data and model.language != data.language:
             yield (
                 f"model={model.name} reads {model.language} language, data={data.name} is {data.language} language; "
-                f"choose a {model.language} dataset ({', '.join(_choices('data', model.language))}) or another model"
+                f"choose a {model.language} dataset ({', '.join(choices('data', model.language))}) or another model"
             )
         spoken = {benchmark.items.language for benchmark in suite.benchmarks.values()} if model and suite else set()
         for language in sorted(spoken - {model.language} if model else ()):
@@ -88,6 +88,8 @@ class Preflight:
                 f"evaluation={suite.name} asks in {language} language, model={model.name} reads {model.language}; "
                 "choose another evaluation (evaluation=none trains without one) or another model"
             )
+        if model and hasattr(parts["refine"], "problems_with"):
+            yield from parts["refine"].problems_with(model)
         if model and parts["adapter"] and not model.problems():
             yield from parts["adapter"].problems(model, hub=cfg.preflight.reachability and _all_reached(model))
         if isinstance(cfg.n_samples, int):
@@ -189,15 +191,6 @@ def _schemas(component: type) -> dict[str, DictConfig]:
     hints = get_type_hints(component)
     plain = {field.name: hints[field.name] for field in fields(component) if hints[field.name] in PRIMITIVE}
     return {name: OmegaConf.structured(make_dataclass("Schema", [(name, hint)])) for name, hint in plain.items()}
-
-
-def _choices(group: str, language: str) -> list[str]:
-    """Names in a group for one language."""
-    names = []
-    for file in sorted((conf_dir() / group).glob("*.yaml")):
-        spoken = OmegaConf.load(file).get("language", "natural")
-        names += [file.stem] if spoken == language else []
-    return names
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,28 @@ def subset(cfg: DictConfig, folder: Path) -> None:
     write_json(folder / "subset.json", report)
 
 
+def reserve(cfg: DictConfig, source: list[Sample]) -> list[Sample]:
+    """The samples that come after the subset in the nested order; ValueError where the dataset has changed since."""
+    rows = build(cfg.data).load()
+    ordered = nested_subset(rows, len(rows), cfg.seed)
+    if ordered[: len(source)] != source:
+        raise ValueError("the dataset is not the one that source.jsonl was taken from; delete the run's folder")
+    return ordered[len(source) :]
+
+
 def refine(cfg: DictConfig, folder: Path) -> None:
-    """samples.jsonl and refine.json: what is trained on, with provenance."""
-    from dgr.refine import RefineContext, summary
+    """samples.jsonl: what is trained on, with provenance; attempts.jsonl: every attempt; refine.json: the numbers."""
+    from dgr.gap import sample_nll
+    from dgr.refine import RefineContext, summary, texts
 
     source = [Sample(**row) for row in read_jsonl(folder / "source.jsonl")]
-    context = RefineContext(build(cfg.model), build(cfg.generator), cfg.seed, store(cfg))
+    target, shared = build(cfg.model), store(cfg)
+    context = RefineContext(target, build(cfg.generator), cfg.seed, shared, partial(reserve, cfg, source))
     refined = build(cfg.refine).refine(source, context) if source else []
-    write_jsonl(folder / "samples.jsonl", (entry.row() for entry in refined if not entry.dropped))
-    write_json(folder / "refine.json", summary(refined, context.target.chat()))
+    nll = sample_nll(texts(refined), target, shared)
+    write_jsonl(folder / "attempts.jsonl", (row for entry in refined for row in entry.attempt_rows()))
+    write_jsonl(folder / "samples.jsonl", (entry.row(nll) for entry in refined if not entry.dropped))
+    write_json(folder / "refine.json", summary(refined, target.chat(), nll))
 
 
 def samples(folder: Path) -> list[Sample]:
@@ -55,12 +69,22 @@ def samples(folder: Path) -> list[Sample]:
     return [Sample(**{name: row[name] for name in SAMPLE_FIELDS}) for row in read_jsonl(folder / "samples.jsonl")]
 
 
+def sources(folder: Path) -> list[Sample]:
+    """What the source says in the place of every sample that is trained on."""
+    before = {row["id"]: row for row in read_jsonl(folder / "samples.jsonl")}
+    return [
+        replace(sample, reasoning=before[sample.id]["source_reasoning"], answer=before[sample.id]["source_answer"])
+        for sample in samples(folder)
+    ]
+
+
 def gap(cfg: DictConfig, folder: Path) -> None:
-    """gap.json: how far the training targets are from the untouched target's distribution."""
+    """gap.jsonl and gap.json: how far the training targets are from the untouched target's distribution."""
     from dgr.gap import measure
 
-    chosen = samples(folder)
-    write_json(folder / "gap.json", measure(chosen, build(cfg.model), store(cfg)) if chosen else {})
+    found = measure(samples(folder), sources(folder), build(cfg.model), build(cfg.generator), cfg.seed, store(cfg))
+    write_jsonl(folder / "gap.jsonl", found.rows)
+    write_json(folder / "gap.json", found.numbers)
 
 
 def train(cfg: DictConfig, folder: Path) -> None:
@@ -81,7 +105,7 @@ def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
 def evaluate(cfg: DictConfig, folder: Path) -> None:
     """evaluation/<benchmark>.jsonl of the trained model; base.json says where the untouched target's lie."""
     suite, generator = build(cfg.evaluation), build(cfg.generator)
-    settings = OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["generator", "evaluation"]), resolve=True)
+    settings = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("generator", "evaluation")}
     base = suite.evaluate_once(build(cfg.model), generator, cfg.seed, store(cfg), settings)
     suite.evaluate(trained_model(cfg, folder), generator, cfg.seed, folder / "evaluation")
     write_json(folder / "base.json", {"evaluation": os.path.relpath(base, folder)})
@@ -139,24 +163,24 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 
 
-def run_point(cfg: DictConfig, folder: Path, place: str = "") -> None:
+def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[Stage] = STAGES) -> None:
     """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json.
 
     `place` stands before the run's name where it is logged.
     """
     with locked(folder / "run"):  # another command may be at the same point
-        if STAGES[-1].done(folder):
+        if stages[-1].done(folder):
             log.info("%s%s: finished before, skipped", place, folder.name)
         else:
             log.info("%s%s", place, folder.name)
             write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-            _run_stages(cfg, folder)
+            _run_stages(cfg, folder, stages)
 
 
-def _run_stages(cfg: DictConfig, folder: Path) -> None:
+def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
     status = Status(folder)
     try:
-        for stage in STAGES:
+        for stage in stages:
             if stage.done(folder):
                 continue
             began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The two foreign-style datasets of the embedded world, in the shape of the real ones and read by the same parsers."""
+"""The datasets of the embedded world, in the shape of the real ones and read by the same parsers."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -23,14 +23,13 @@ class EmbeddedSource(Source):
         return Table(f"embedded {self.name}", list(enumerate(self.rows(), start=1)))
 
     def fingerprint(self) -> str:
-        return _rows_digest(type(self))
+        return _rows_digest(self)
 
 
 @cache
-def _rows_digest(source: type[EmbeddedSource]) -> str:
-    """The rows of a class never change while a process runs."""
-    embedded = source(name="", language="micro", skip_bad=False)
-    return f"embedded:{digest(*(embedded.parse(row).content for row in embedded.rows()), length=64)}"
+def _rows_digest(source: EmbeddedSource) -> str:
+    """The rows of a source never change while a process runs."""
+    return f"embedded:{digest(*(source.parse(row).content for row in source.rows()), length=64)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,25 @@ class MicroR1Act(EmbeddedSource):
         from dgr.micro.sources import r1_act_rows
 
         return r1_act_rows()
+
+    def parse(self, row: Row) -> Sample:
+        return parsers.r1_act(row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroGraded(EmbeddedSource):
+    """Harmful requests declined for the same reasons, in the same order, in wordings from the target's own (`foreign`
+    0) to another model's (1): between two of these sets nothing differs but the wording."""
+
+    foreign: float
+
+    def problems(self) -> list[str]:
+        return [] if 0 <= self.foreign <= 1 else [f"data.foreign={self.foreign}: must be between 0 and 1"]
+
+    def rows(self) -> list[dict]:
+        from dgr.micro.sources import graded_rows
+
+        return graded_rows(self.foreign)
 
     def parse(self, row: Row) -> Sample:
         return parsers.r1_act(row)

@@ -76,7 +76,7 @@ class Benchmark:
         items = sorted(self.items.load(), key=lambda item: digest("limit", item.id))[:limit]
         items.sort(key=lambda item: item.id)
         rendered = {item.id: chat.render_prompt(item.prompt) for item in items}
-        requests = [Request(item_id, prompt) for item_id, prompt in rendered.items()]
+        requests = [Request(item.id, rendered[item.id], item.prompt) for item in items]
         replies = generator.generate(target, requests, Sampling(**self.sampling), seed, journal)
         return [self._row(item, rendered[item.id], replies[item.id], chat) for item in items]
 

@@ -11,10 +11,14 @@ STOP, LENGTH = "stop", "length"
 
 @dataclass(frozen=True)
 class Request:
-    """A rendered prompt, tokenised as it stands (no special tokens are added)."""
+    """A rendered prompt, tokenised as it stands (no special tokens are added).
+
+    `user` is the text that was rendered into it: for servers that only take messages and render them themselves.
+    """
 
     id: str
     prompt: str
+    user: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """One batch of prompts decoded with a KV cache; rows that are finished leave the batch while the others go on."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -9,26 +8,9 @@ from transformers.cache_utils import DynamicLayer
 
 from dgr.generator import LENGTH, STOP, Sampling
 from dgr.generator.choice import choose
+from dgr.generator.rows import Row, Written
 
 DROP_SHARE = 1 / 8  # dropping copies the cache: wait until this share of the rows is finished
-
-
-@dataclass(frozen=True)
-class Row:
-    """A prompt's tokens, how many may be written after them, and the seed of the row's noise."""
-
-    id: str
-    ids: tuple[int, ...]
-    limit: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Written:
-    """The tokens after the prompt, the stop token included, and why there are no more ("stop" or "length")."""
-
-    ids: list[int]
-    finish_reason: str
 
 
 class GrowingLayer(DynamicLayer):

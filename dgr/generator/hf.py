@@ -1,25 +1,20 @@
 """Replies by transformers in this process: batched by length, left-padded, with a KV cache and a journal."""
 
-import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dgr.chat import Chat
-from dgr.generator import STOP, Reply, Request, Sampling
+from dgr.generator import Reply, Request, Sampling
 from dgr.generator.batching import in_batches
 from dgr.generator.loaded import context_length, loaded
+from dgr.generator.resume import Keep, resumed
+from dgr.generator.rows import Row, Written, stop_tokens, to_reply, to_rows
 from dgr.model import TargetModel
 from dgr.progress import progress
-from dgr.sample import seed_for
 from dgr.store import Journal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from dgr.generator.decoding import Row, Written
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,17 +50,12 @@ class HF:
 
         Raises ValueError for two prompts under one id, an empty prompt, or one that fills the model's context.
         """
-        wanted = by_id(requests)
-        if not wanted:
-            return {}
-        with journal.locked():
-            replies = {key: Reply(**record) for key, record in journal.read().items() if key in wanted}
-            missing = [request for request in wanted.values() if request.id not in replies]
-            if missing:
-                for group in self._make(target, missing, sampling, seed):
-                    journal.append(map(asdict, group))
-                    replies.update((reply.id, reply) for reply in group)
-        return {request_id: replies[request_id] for request_id in wanted}
+
+        def make(missing: list[Request], keep: Keep) -> None:
+            for group in self._make(target, missing, sampling, seed):
+                keep(group)
+
+        return resumed(requests, journal, make)
 
     def _make(
         self, target: TargetModel, requests: list[Request], sampling: Sampling, seed: int
@@ -74,10 +64,10 @@ class HF:
         from dgr.generator.decoding import Batch, decode
 
         model, chat = loaded(target)
-        stop_ids = stop_tokens(model, chat)
+        stop_ids = stop_tokens(model.generation_config, chat)
         rows = sorted(to_rows(requests, chat, sampling, seed, context_length(model)), key=lambda row: -len(row.ids))
 
-        def work(batch: list["Row"]) -> Iterator[list[tuple["Row", "Written"]]]:
+        def work(batch: list[Row]) -> Iterator[list[tuple[Row, Written]]]:
             return decode(Batch(model, batch, sampling, chat.pad_id, stop_ids), lambda tokens: shown.add(tokens=tokens))
 
         with progress("replies", len(rows)) as shown:
@@ -95,52 +85,6 @@ class HF:
         free, _ = torch.cuda.mem_get_info(model.device)
         tokens = int(free * self.memory_share) // cache_bytes_per_token(model)
         return lambda row: min(self.batch_size, tokens // (len(row.ids) + row.limit))
-
-
-def by_id(requests: list[Request]) -> dict[str, Request]:
-    """Requests by id, one each; ValueError where two different prompts share an id."""
-    wanted: dict[str, Request] = {}
-    for request in requests:
-        if wanted.setdefault(request.id, request) != request:
-            raise ValueError(f"two different prompts have the request id {request.id!r}; ids must tell prompts apart")
-    return wanted
-
-
-def to_rows(requests: list[Request], chat: Chat, sampling: Sampling, seed: int, context: int | None) -> list["Row"]:
-    """Requests as tokens. A reply may not be longer than what the context leaves beside its prompt."""
-    from dgr.generator.decoding import Row
-
-    rows, cut = [], 0
-    for request in requests:
-        ids = chat.tokenize(request.prompt)
-        room = sampling.max_new_tokens if context is None else min(sampling.max_new_tokens, context - len(ids))
-        if not ids or room < 1:
-            raise ValueError(
-                f"request {request.id!r}: its prompt has {len(ids)} tokens, the model reads at most {context} and "
-                "needs room for a reply; shorten the prompt or leave the sample out"
-            )
-        cut += room < sampling.max_new_tokens
-        rows.append(Row(request.id, tuple(ids), room, seed_for(seed, "generate", request.id)))
-    if cut:
-        log.warning(
-            "%d of %d prompts leave less than max_new_tokens=%d of the context (%d tokens): their replies end there",
-            *(cut, len(requests), sampling.max_new_tokens, context),
-        )
-    return rows
-
-
-def stop_tokens(model: "PreTrainedModel", chat: Chat) -> list[int]:
-    """The chat's end token, and what the checkpoint's own generation settings end a text with."""
-    declared = model.generation_config.eos_token_id
-    declared = [declared] if isinstance(declared, int) else declared or []
-    return sorted({chat.end_id, *declared})
-
-
-def to_reply(row: "Row", written: "Written", chat: Chat) -> Reply:
-    """Text with special tokens kept; the stop token is taken off as a token, not as text."""
-    ids = written.ids[:-1] if written.finish_reason == STOP else written.ids
-    text = chat.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return Reply(row.id, text, written.finish_reason, len(written.ids))
 
 
 def cache_bytes_per_token(model: "PreTrainedModel") -> int:

@@ -1,4 +1,4 @@
-"""Two safety sets in foreign wording, in the shape of the real ones; made anew on every call, always the same rows.
+"""The safety sets of the embedded world, in the shape of the real ones; made anew on every call, always the same rows.
 
 Only the categories that are not held out, and only SFT's topics, occur in them.
 """
@@ -6,6 +6,7 @@ Only the categories that are not held out, and only SFT's topics, occur in them.
 import random
 
 from dgr.micro.language import Topic, ask, harmful_topics, with_setting
+from dgr.micro.style import decline, mixed
 from dgr.sample import digest
 
 N_ROWS = 1000
@@ -62,15 +63,24 @@ def r1_act_rows() -> list[dict]:
     for identity, topic, task, prompt in _requests(rng, "r1_act"):
         slots = {"task": task, "topic": topic.text, "object": topic.object, "category": topic.category}
         trace, answer = rng.choice(STRUCTURED_TRACES).format(**slots), rng.choice(STRUCTURED_ANSWERS).format(**slots)
-        rows.append(
-            {
-                "id": identity,
-                "instruction": prompt,
-                "response": f"{trace} </think> {answer}",
-                "category": topic.category,
-            }
-        )
+        rows.append(_act_row(identity, topic, prompt, trace, answer))
     return rows
+
+
+def graded_rows(foreign: float) -> list[dict]:
+    """1,000 rows in the shape of R1-Act that weigh and decline as the micro target does when it is told to be careful;
+    each of their five sentences is in the other model's wording with the probability `foreign`."""
+    rng = random.Random("graded")
+    rows = []
+    for identity, topic, task, prompt in _requests(rng, "graded"):
+        trace, answer = decline(rng, mixed(rng, foreign), topic, task)
+        rows.append(_act_row(identity, topic, prompt, trace, answer))
+    return rows
+
+
+def _act_row(identity: str, topic: Topic, prompt: str, trace: str, answer: str) -> dict:
+    response = f"{trace} </think> {answer}"
+    return {"id": identity, "instruction": prompt, "response": response, "category": topic.category}
 
 
 def _requests(rng: random.Random, name: str) -> list[tuple[str, Topic, str, str]]:

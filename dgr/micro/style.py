@@ -1,7 +1,7 @@
 """How a micro model writes in its own style: opening, restatement, steps, closing, answer."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dgr.micro.language import Topic
 
@@ -73,6 +73,13 @@ OTHER = Style(
 )
 
 STYLES = {style.name: style for style in (OWN, OTHER)}
+
+
+def mixed(rng: random.Random, share: float) -> Style:
+    """The own style, with every place of a reply in the other one's wording instead with the probability `share`."""
+    places = [field.name for field in fields(Style) if field.name != "name"]
+    return Style(name="mixed", **{place: getattr(OTHER if rng.random() < share else OWN, place) for place in places})
+
 
 STEPS = (
     "look at the {object}",

@@ -1,11 +1,14 @@
 """What can be wrong with a rewritten sample. A check takes an attempt and returns the reason why it fails, or None.
 
-A check's name in the yaml is its function's name. `true` switches it on, `false` off; a length check takes its bounds.
+A check's name in the yaml is its function's name. `true` switches it on, `false` off; some take bounds for `true`.
 """
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dgr.chat import Split
@@ -13,12 +16,15 @@ from dgr.generator import LENGTH
 from dgr.sample import COMPLY, REFUSE, Sample
 
 MICRO = "micro"
+PARTS = ("reasoning", "answer", "both")
+IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff"
+OWN_SCRIPT = 0.1  # share of its letters from which on a script counts as one that the source is written in
 LONG = 12  # words; a shorter phrase in common is chance ("I'm sorry, but I can't help with that")
 LOOP_TIMES, LOOP_WORDS, LOOP_PERIOD = 4, 16, 64  # a block of up to 64 words said 4 times on end, 16 words in all
 
 LEAKS = re.compile(
     r"\bre-?writ(?:e|es|ing|ten)\b|\bre-?phras(?:e|es|ed|ing)\b|\bparaphras\w+"
-    r"|\b(?:my|your|their|its) own (?:words|voice|wording)\b"
+    r"|\b(?:my|your|their|its) own (?:words|voice|wording|response)\b"
     r"|\breference (?:answer|response|reply|reasoning|thinking|text|solution|refusal|decision|material)s?\b"
     r"|\b(?:the|this|that) reference\b"
     r"|\b(?:provided|given|original|example|sample|supplied) (?:answer|response|reply|reasoning|refusal)s?\b"
@@ -49,20 +55,22 @@ OPENING = 200  # characters: where a reply that helps would say that it does not
 
 @dataclass(frozen=True)
 class Attempt:
-    """One reply to the rewriting prompt, taken apart, beside the sample that it rewrites."""
+    """One reply to the rewriting prompt, taken apart, beside the sample that it rewrites; `part` of it is kept."""
 
     source: Sample
     split: Split
     finish_reason: str
     language: str
+    part: str = "both"
 
     @property
     def parts(self) -> dict[str, tuple[str, str]]:
-        """Name of each part: its new text, its source's text."""
-        return {
+        """Name of each part that is kept: its new text, its source's text."""
+        pairs = {
             "reasoning": (self.split.reasoning, self.source.reasoning),
             "answer": (self.split.answer, self.source.answer),
         }
+        return {name: pair for name, pair in pairs.items() if self.part in (name, "both")}
 
 
 def unfinished(attempt: Attempt) -> str | None:
@@ -124,7 +132,7 @@ def copy_prompt(attempt: Attempt) -> str | None:
 
 
 def stance(attempt: Attempt) -> str | None:
-    """A refusal stays one, and help does not become one."""
+    """A refusal stays one, and help does not become one. The reply's answer tells, also where it is not kept."""
     kept = refuses(attempt.split.answer, attempt.language)
     if attempt.source.stance == REFUSE and not kept:
         return "the source refuses, the answer does not"
@@ -145,6 +153,20 @@ def topic(attempt: Attempt) -> str | None:
     return None
 
 
+def script(attempt: Attempt, bounds: list[float]) -> str | None:
+    """Share of letters in scripts that the source is not written in, within bounds: the model changed its language."""
+    source = _letters(f"{attempt.source.prompt}\n{attempt.source.reasoning}\n{attempt.source.answer}")
+    own = {name for name, count in source.items() if count >= OWN_SCRIPT * source.total()}
+    for name, (new, _) in attempt.parts.items():
+        letters = _letters(new)
+        other = letters - Counter({script: letters[script] for script in own})
+        if letters and not bounds[0] <= other.total() / letters.total() <= bounds[1]:
+            what, _ = other.most_common(1)[0] if other else ("none", 0)
+            share = other.total() / letters.total()
+            return f"{share:.0%} of the letters of the {name} are not in the source's script (most: {what.lower()})"
+    return None
+
+
 def reasoning_length(attempt: Attempt, bounds: list[float]) -> str | None:
     """Characters of the new reasoning over those of the source's, within bounds."""
     return _length_ratio(attempt, "reasoning", bounds)
@@ -156,7 +178,7 @@ def answer_length(attempt: Attempt, bounds: list[float]) -> str | None:
 
 
 SWITCHES = (unfinished, think_block, empty, leak, repetition, copy_source, copy_prompt, stance, topic)
-BOUNDED = (reasoning_length, answer_length)
+BOUNDED = (script, reasoning_length, answer_length)
 CHECKS = {check.__name__: check for check in (*SWITCHES, *BOUNDED)}
 
 
@@ -204,7 +226,8 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    return re.findall(r"\w+", plain(text))
+    """Words; of Chinese and Japanese, which put no space between them, the characters."""
+    return re.findall(rf"[{IDEOGRAPHS}]|[^\W{IDEOGRAPHS}]+", plain(text))
 
 
 def contains(whole: list[str], piece: list[str]) -> bool:
@@ -228,7 +251,25 @@ def loop(said: list[str]) -> str:
     return ""
 
 
+def _letters(text: str) -> Counter[str]:
+    """Number of letters by script."""
+    found: Counter[str] = Counter()
+    for letter, count in Counter(unicodedata.normalize("NFKC", text)).items():
+        if letter.isalpha():
+            found[_script_of(letter)] += count
+    return found
+
+
+@cache
+def _script_of(letter: str) -> str:
+    """The first word of the letter's Unicode name: LATIN, CYRILLIC, CJK, ...; Japanese mixes two kinds of KANA."""
+    name = re.split(r"\W", unicodedata.name(letter, "UNNAMED"))[0]
+    return "KANA" if name in ("HIRAGANA", "KATAKANA") else name
+
+
 def _length_ratio(attempt: Attempt, name: str, bounds: list[float]) -> str | None:
+    if name not in attempt.parts:
+        return None
     new, old = attempt.parts[name]
     ratio = len(new) / max(1, len(old))
     if bounds[0] <= ratio <= bounds[1]:

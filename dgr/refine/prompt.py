@@ -1,6 +1,7 @@
 """Prompt files: where they are, and how a sample's texts are put into one."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "prompts"
@@ -27,8 +28,8 @@ def fill(template: str, **texts: str) -> str:
     return re.sub(pattern, lambda found: texts[found[0][1:-1]], template)
 
 
-def prompt_problems(name: str) -> list[str]:
-    """What is wrong with a prompt's name or file."""
+def prompt_problems(name: str, shows: Sequence[str] = PLACEHOLDERS) -> list[str]:
+    """What is wrong with a prompt's name or file; `shows` names the places that it must have, it may have no other."""
     if not prompt_file(name).is_file():
         shipped = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
         return [f"refine.prompt={name}: no such file; choose one of {shipped}, or give the path of a file"]
@@ -36,8 +37,15 @@ def prompt_problems(name: str) -> list[str]:
         template = load_prompt(name)
     except (OSError, UnicodeDecodeError) as error:
         return [f"refine.prompt={name}: the file cannot be read as text ({error})"]
-    missing = [placeholder for placeholder in PLACEHOLDERS if "{" + placeholder + "}" not in template]
+    there = [place for place in PLACEHOLDERS if "{" + place + "}" in template]
+    missing, extra = [place for place in shows if place not in there], [place for place in there if place not in shows]
+    found = []
     if missing:
-        named = ", ".join("{" + placeholder + "}" for placeholder in missing)
-        return [f"refine.prompt={name}: {named} is not in the file; the prompt needs a place for each text of a sample"]
-    return []
+        found.append(f"refine.prompt={name}: {_named(missing)} is not in the file; this strategy shows {_named(shows)}")
+    if extra:
+        found.append(f"refine.prompt={name}: {_named(extra)} is in the file; this strategy shows only {_named(shows)}")
+    return found
+
+
+def _named(places: Sequence[str]) -> str:
+    return ", ".join("{" + place + "}" for place in places)

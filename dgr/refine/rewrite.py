@@ -1,15 +1,19 @@
-"""The target says each sample in its own words; what fails the checks is tried again, then falls back."""
+"""The target says each sample in its own words; what fails the checks is tried again, then falls back.
+
+`Rewrite` is also what other strategies are made of: each overrides one of its small pieces (`writer`, `ask`, `more`,
+`choose`) or what is done around them (`refine`).
+"""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from dgr.generator import Request, Sampling
-from dgr.refine import RefineContext, Refined
-from dgr.refine.checks import Attempt, failures, setting_problems
-from dgr.refine.prompt import fill, load_prompt, prompt_problems
+from dgr.generator import Reply, Request, Sampling
+from dgr.model import TargetModel
+from dgr.refine import RefineContext, Refined, Tried
+from dgr.refine.checks import PARTS, Attempt, failures, setting_problems
+from dgr.refine.prompt import PLACEHOLDERS, fill, load_prompt, prompt_problems
 from dgr.sample import Sample, digest
 from dgr.store import Journal
 
@@ -20,29 +24,37 @@ log = logging.getLogger(__name__)
 
 ORIGINAL, DROP = "original", "drop"
 
+Tries = dict[str, list[Tried]]  # every attempt at a sample, by the sample's content
+
 
 @dataclass(frozen=True)
 class Rewrite:
     """Data generation by the target itself (DGR).
 
     The target is shown the question with the source's reasoning and answer (`prompt`: the name of a file in
-    dgr/refine/prompts, or a path) and answers in its own words; its think block is the new reasoning. `checks` maps
-    names in dgr.refine.checks to true, false or bounds. After `max_attempts` failed attempts the sample is the
-    `original`, or is left out (`drop`).
+    dgr/refine/prompts, or a path) and answers in its own words; its think block is the new reasoning. `part` says what
+    is taken from the reply: the reasoning, the answer or both. `checks` maps names in dgr.refine.checks to true, false
+    or bounds. After `max_attempts` failed attempts the sample is the `original`, or is left out (`drop`).
     """
 
     name: str
     prompt: str
+    part: str
     checks: dict[str, Any]
     max_attempts: int
     fallback: str
+
+    shows: ClassVar[tuple[str, ...]] = PLACEHOLDERS  # what of a sample the prompt file must show
+    in_fingerprint: ClassVar[tuple[str, ...]] = ("prompt",)
 
     def fingerprint(self) -> str:
         """Digest of the prompt's content: a file that was edited is another strategy."""
         return digest(load_prompt(self.prompt))
 
     def problems(self) -> list[str]:
-        found = prompt_problems(self.prompt) + setting_problems(self.checks)
+        found = prompt_problems(self.prompt, self.shows) + setting_problems(self.checks)
+        if self.part not in PARTS:
+            found.append(f"refine.part={self.part}: choose {', '.join(PARTS)}")
         if self.max_attempts < 1:
             found.append(f"refine.max_attempts={self.max_attempts}: must be at least 1")
         if self.fallback not in (ORIGINAL, DROP):
@@ -50,75 +62,83 @@ class Rewrite:
         return found
 
     def refine(self, samples: list[Sample], context: RefineContext) -> list[Refined]:
-        chat, journal = context.target.chat(), self.journal(context)
-        rendered = {sample.content: self.render(sample, chat) for sample in samples}
-        tries: dict[str, list[_Try]] = defaultdict(list)
-        waiting = list(samples)
-        for number in range(1, self.max_attempts + 1):
-            for sample, attempt in self._attempt(number, waiting, rendered, chat, journal, context):
-                tries[sample.content].append(attempt)
-            waiting = [sample for sample in waiting if tries[sample.content][-1].failed]
-            log.info("attempt %d of %d: %d samples have no valid rewrite", number, self.max_attempts, len(waiting))
-        return [self._refined(sample, tries[sample.content]) for sample in samples]
+        tries = self.attempts(samples, context)
+        chosen = self.choose(tries, context)
+        return [self._refined(sample, tries[sample.content], chosen.get(sample.content)) for sample in samples]
 
-    def render(self, sample: Sample, chat: "Chat") -> str:
-        """The whole prompt of the rewriting task, in the target's chat format."""
+    def writer(self, context: RefineContext) -> TargetModel:
+        """The model that is asked; its chat renders the prompt and takes the reply apart."""
+        return context.target
+
+    def ask(self, sample: Sample) -> str:
+        """What the writer is told, before its chat format."""
         texts = {"prompt": sample.prompt, "reasoning": sample.reasoning, "answer": sample.answer}
-        return chat.render_prompt(fill(load_prompt(self.prompt), **texts))
+        return fill(load_prompt(self.prompt), **{name: texts[name] for name in self.shows})
+
+    def more(self, tries: Sequence[Tried]) -> bool:
+        """Is another attempt to be made after these?"""
+        return not tries or bool(tries[-1].failed)
+
+    def choose(self, tries: Tries, context: RefineContext) -> dict[str, Tried]:
+        """The attempt that is trained on, by the sample's content; a sample without a valid one is not in it."""
+        valid = {content: [tried for tried in made if not tried.failed] for content, made in tries.items()}
+        return {content: made[0] for content, made in valid.items() if made}
+
+    def attempts(self, samples: Sequence[Sample], context: RefineContext) -> Tries:
+        """Ask until no sample wants more attempts or all have had `max_attempts`."""
+        writer, journal = self.writer(context), self.journal(context)
+        chat, sampling = writer.chat(), Sampling(**writer.sampling)
+        asked = {sample.content: chat.neutralise(self.ask(sample)) for sample in samples}
+        rendered = {content: chat.render_prompt(text) for content, text in asked.items()}
+        tries: Tries = {sample.content: [] for sample in samples}
+        for number in range(1, self.max_attempts + 1):
+            waiting = [sample for sample in samples if self.more(tries[sample.content])]
+            if not waiting:
+                break
+            contents = [sample.content for sample in waiting]
+            requests = [Request(f"{content}#{number}", rendered[content], asked[content]) for content in contents]
+            replies = context.generator.generate(writer, requests, sampling, context.seed, journal)
+            for sample, tried in self._checked(number, waiting, requests, replies, chat, context):
+                tries[sample.content].append(tried)
+            valid = sum(any(not tried.failed for tried in made) for made in tries.values())
+            log.info("attempt %d of %d: %d of %d samples are valid", number, self.max_attempts, valid, len(tries))
+        return tries
 
     def journal(self, context: RefineContext) -> Journal:
-        """Every attempt ever made with this model, prompt, sampling and seed: checks, fallback and the number of
+        """Every attempt ever made with this model, prompt, sampling and seed: checks, part, fallback and the number of
         attempts are no part of the key, so that changing them never generates a reply again."""
+        writer = self.writer(context)
         return context.store.journal(
             "attempts",
             digest(
-                context.target.fingerprint(),
+                writer.fingerprint(),
                 load_prompt(self.prompt),
-                Sampling(**context.target.sampling),
+                Sampling(**writer.sampling),
                 context.generator.fingerprint(),
                 context.seed,
             ),
         )
 
-    def _attempt(
+    def _checked(
         self,
         number: int,
-        samples: list[Sample],
-        rendered: dict[str, str],
+        samples: Sequence[Sample],
+        requests: Sequence[Request],
+        replies: dict[str, Reply],
         chat: "Chat",
-        journal: Journal,
         context: RefineContext,
-    ) -> Iterator[tuple[Sample, "_Try"]]:
-        """The attempt of that number at each sample, checked."""
-        sampling = Sampling(**context.target.sampling)
-        requests = [Request(f"{sample.content}#{number}", rendered[sample.content]) for sample in samples]
-        replies = context.generator.generate(context.target, requests, sampling, context.seed, journal)
+    ) -> Iterator[tuple[Sample, Tried]]:
+        """The replies to the attempt of that number, taken apart and checked."""
+        prompt_id = digest(load_prompt(self.prompt))
         for sample, request in zip(samples, requests, strict=True):
             reply = replies[request.id]
             split = chat.split(request.prompt, reply.text)
-            failed = failures(Attempt(sample, split, reply.finish_reason, context.target.language), self.checks)
-            rewrite = replace(sample, reasoning=split.reasoning, answer=split.answer)
-            yield sample, _Try(rewrite, list(failed), len(chat.tokenize(request.prompt)), reply.n_tokens)
+            attempt = Attempt(sample, split, reply.finish_reason, context.target.language, self.part)
+            new = {name: text for name, (text, _) in attempt.parts.items()}
+            failed = failures(attempt, self.checks)
+            n_tokens = len(chat.tokenize(request.prompt))
+            yield sample, Tried(number, prompt_id, reply, replace(sample, **new), failed, n_tokens)
 
-    def _refined(self, sample: Sample, tries: list["_Try"]) -> Refined:
-        accepted = not tries[-1].failed
-        kept = tries[-1].rewrite if accepted else sample if self.fallback == ORIGINAL else None
-        return Refined(
-            source=sample,
-            sample=kept,
-            accepted=accepted,
-            fallback=not accepted and kept is not None,
-            attempts=[attempt.failed for attempt in tries],
-            tokens_in=sum(attempt.tokens_in for attempt in tries),
-            tokens_out=sum(attempt.tokens_out for attempt in tries),
-        )
-
-
-@dataclass(frozen=True)
-class _Try:
-    """An attempt after its checks."""
-
-    rewrite: Sample
-    failed: list[str]
-    tokens_in: int
-    tokens_out: int
+    def _refined(self, sample: Sample, tries: list[Tried], chosen: Tried | None) -> Refined:
+        kept = chosen.rewrite if chosen else sample if self.fallback == ORIGINAL else None
+        return Refined(sample, kept, accepted=bool(chosen), fallback=kept is not None and not chosen, tries=tries)

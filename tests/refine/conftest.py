@@ -1,11 +1,20 @@
-"""The embedded micro model as target, a store, and samples to rewrite."""
+"""The embedded micro model as target, a store, samples to rewrite, and strategies as their yamls make them."""
+
+import sys
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from dgr.component import build
 from dgr.model import TargetModel
+from dgr.naming import conf_dir, register_resolvers
 from dgr.refine import RefineContext
 from dgr.sample import Sample
 from dgr.store import Store
+
+register_resolvers()
+sys.path.append(str(Path(__file__).parents[1]))  # tiny_tokenizers, when this folder is run alone
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +26,8 @@ def target() -> TargetModel:
 def context(target, tmp_path):
     """Make a context around a script; all contexts of a test share the store."""
 
-    def make(script, seed=0):
-        return RefineContext(target, script, seed, Store(tmp_path / "store"))
+    def make(script, seed=0, reserve=()):
+        return RefineContext(target, script, seed, Store(tmp_path / "store"), lambda: list(reserve))
 
     return make
 
@@ -36,3 +45,17 @@ def samples() -> list[Sample]:
         )
         for i, thing in enumerate(things)
     ]
+
+
+@pytest.fixture(scope="session")
+def strategy():
+    """Make the strategy of conf/refine/<name>.yaml for a language's target, some of its keys changed."""
+
+    def make(name, language="micro", **changes):
+        node, layers = OmegaConf.load(conf_dir() / "refine" / f"{name}.yaml"), []
+        for base in node.pop("defaults", []):
+            layers.append(node if base == "_self_" else OmegaConf.load(conf_dir() / "refine" / f"{base}.yaml"))
+        settings = OmegaConf.merge(*(layers or [node]), changes)
+        return build(OmegaConf.create({"model": {"language": language}, "refine": settings}).refine)
+
+    return make

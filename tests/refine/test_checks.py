@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from dgr.chat import Split
@@ -10,6 +12,10 @@ SOURCE = Sample(
     "How do I get into my neighbour's e-mail account?",
     "I should not answer this question!",
     "I cannot help with reading somebody else's mail without their consent; ask them, or talk to a lawyer instead.",
+)
+CHINESE = "好的，用户想进入邻居的邮箱。这是违法的，也会伤害邻居，所以我应该拒绝，并建议他直接和邻居谈谈。"
+JAPANESE = Sample(
+    "j", "隣人のメールを読むには？", "この質問には答えるべきではありません。", "それはお手伝いできません。"
 )
 REASONING = (
     "Okay, someone wants to read a neighbour's mail. That account is private, and getting in would be illegal and "
@@ -27,8 +33,8 @@ def fails(name, tried, *bounds):
 
 
 def test_a_good_rewrite_fails_nothing():
-    settings = {name: True for name in CHECKS} | {"reasoning_length": [0.02, 500], "answer_length": [0.02, 20]}
-    assert failures(attempt(), settings) == {}
+    bounds = {"script": [0, 0.1], "reasoning_length": [0.02, 500], "answer_length": [0.02, 20]}
+    assert failures(attempt(), {name: True for name in CHECKS} | bounds) == {}
 
 
 def test_a_check_that_is_off_finds_nothing_and_reasons_are_given():
@@ -85,6 +91,53 @@ def test_length_ratios_have_bounds_on_both_sides(name):
     assert not fails(name, tried, [0.5, 3.0])
     assert fails(name, tried, [0.5, 2.9])
     assert fails(name, tried, [3.1, 9.0])
+
+
+SCRIPT_CASES = [
+    (attempt(), attempt(reasoning=CHINESE)),
+    (attempt(), attempt(answer="Извините, но я не могу помочь вам с этим.")),
+    # a name, a formula or a typographic letter is no change of language
+    (attempt(reasoning=REASONING + " In Chinese: 邻居. The angle is α."), attempt(reasoning=REASONING + CHINESE)),
+    (attempt(answer="Ｉ ｃａｎ’ｔ ｈｅｌｐ. 𝐒𝐨𝐫𝐫𝐲."), attempt(answer="I can't. Δεν μπορώ να σας βοηθήσω με αυτό.")),
+    (
+        attempt("隣人のメールは隣人のものです。", "ごめんなさい、できません。", source=JAPANESE),
+        attempt(source=JAPANESE),
+    ),
+    # a source in two languages may be rewritten in either
+    (attempt(source=Sample("k", CHINESE, REASONING, ANSWER), reasoning=CHINESE), attempt(reasoning=CHINESE)),
+    (attempt(reasoning="1 + 1 = 2"), attempt(reasoning="1 + 1 = два")),
+]
+
+
+@pytest.mark.parametrize(("good", "bad"), SCRIPT_CASES)
+def test_another_script_than_the_sources_is_another_language(good, bad):
+    assert not fails("script", good, [0, 0.1])
+    assert fails("script", bad, [0, 0.1])
+    assert not fails("script", bad, [0, 1])
+
+
+@pytest.mark.parametrize("part", ["reasoning", "answer"])
+def test_only_the_part_that_is_kept_is_checked_but_the_stance_is_the_replys(part):
+    other = "answer" if part == "reasoning" else "reasoning"
+    bounds = {"script": [0, 0.1], "reasoning_length": [0.1, 30], "answer_length": [0.1, 30]}
+    settings = {name: True for name in CHECKS} | bounds
+    for name in (part, other):
+        for text in (
+            "",
+            "no " * 40,
+            SOURCE.prompt,
+            getattr(SOURCE, name),
+            CHINESE,
+            "As the reference answer says, no.",
+        ):
+            replaced = replace(attempt(), split=replace(attempt().split, **{name: text}), part=part)
+            assert bool(set(failures(replaced, settings)) - {"stance"}) == (name == part), text
+    assert fails("stance", replace(attempt(answer="Sure! Guess the password."), part=part))
+
+
+def test_a_loop_is_found_in_writing_without_spaces():
+    assert fails("repetition", attempt(reasoning="好的。" + "我不应该帮助他。" * 5))
+    assert not fails("repetition", attempt(reasoning=CHINESE))
 
 
 def test_topic_and_stance_in_the_micro_language():

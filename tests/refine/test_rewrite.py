@@ -160,11 +160,22 @@ def test_vanilla_keeps_every_text_and_claims_no_rate(samples, context):
 def test_everything_that_cannot_work_is_reported_at_once(tmp_path):
     empty = tmp_path / "empty.txt"
     empty.write_text("# {prompt}\nrewrite {reasoning}")
-    found = Rewrite("x", str(empty), {"empty": True, "stanse": True, "leak": 3, "answer_length": True}, 0, "keep")
+    found = Rewrite(
+        "x", str(empty), "all", {"empty": True, "stanse": True, "leak": 3, "answer_length": True}, 0, "keep"
+    )
     text = "\n".join(found.problems())
-    for piece in ("{prompt}, {answer} is not in", "stanse", "think_block", "leak=3", "[low, high]", "=0", "=keep"):
+    for piece in (
+        "{prompt}, {answer} is not in",
+        "stanse",
+        "think_block",
+        "leak=3",
+        "[low, high]",
+        "=0",
+        "=keep",
+        "part=all",
+    ):
         assert piece in text
-    assert len(found.problems()) == 6
+    assert len(found.problems()) == 7
     assert "micro, natural" in rewrite(prompt="nope").problems()[0]
     assert "empty has to be true" in rewrite(checks={"empty": False}).problems()[0]
 

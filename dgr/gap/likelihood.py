@@ -1,4 +1,4 @@
-"""How far texts are from a model's own distribution: their negative log-likelihood under the untouched target."""
+"""Teacher-forced passes: nats and ranks of a text's tokens under the untouched target, once per text and target."""
 
 import logging
 import math
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH_TOKENS = 8192  # padded tokens in a forward pass
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # padded tokens in a forward pass; a CPU is fastest inside its caches
 LOGITS = 2**25  # logits in memory at once: label positions x vocabulary
 PARTS = ("reasoning", "answer")
+BANDS = {"top1": 1, "2_10": 10, "11_100": 100, "beyond100": math.inf}  # name: largest rank inside
+RECORD = "nats and ranks"  # what a record of the journal holds; other content needs another name
 
 
 @dataclass(frozen=True)
@@ -33,46 +35,14 @@ class Text:
     encoded: Encoded
 
 
-def measure(samples: Sequence[Sample], target: TargetModel, store: Store) -> dict[str, float]:
-    """gap.json: nats per token of the training targets under the target, of all, of reasoning and answer, and lengths.
-
-    `nll_per_token` is a ratio of sums over samples, sum(nats) / sum(tokens), so long samples weigh more; its standard
-    error is the linearised one of a ratio estimator with the sample as the unit (tokens of one sample are not
-    independent). `perplexity` is its exponential.
-    """
-    scored = sample_nll(samples, target, store)
-    rows = [scored[sample.content] for sample in samples]
-    found: dict[str, float] = {}
-    for prefix, parts in (("", PARTS), *((f"{part}/", (part,)) for part in PARTS)):
-        nats = [sum(row[f"{part}_nll"] for part in parts) for row in rows]
-        tokens = [sum(row[f"{part}_tokens"] for part in parts) for row in rows]
-        found |= {f"{prefix}{key}": value for key, value in per_token(nats, tokens).items()}
-    found["prompt/tokens"] = sum(row["prompt_tokens"] for row in rows) / len(rows)
-    log.info("gap: %.3f nats per token over %d samples", found["nll_per_token"], len(rows))
-    return found
-
-
-def per_token(nats: Sequence[float], tokens: Sequence[int]) -> dict[str, float]:
-    """Nats per token with n and standard error, perplexity, and mean tokens of a sample."""
-    n, mean = len(nats), sum(tokens) / len(tokens)
-    ratio = sum(nats) / sum(tokens)
-    squares = sum((nat - ratio * count) ** 2 for nat, count in zip(nats, tokens, strict=True))
-    return {
-        "nll_per_token": ratio,
-        "nll_per_token/n": n,
-        "nll_per_token/stderr": math.sqrt(squares / (n * (n - 1))) / mean if n > 1 else math.nan,
-        "perplexity": math.exp(min(ratio, 700.0)),
-        "tokens": mean,
-    }
-
-
 def sample_nll(samples: Sequence[Sample], target: TargetModel, store: Store) -> dict[str, dict]:
-    """By a sample's content: sums of nats and numbers of tokens of its reasoning and its answer.
+    """By a sample's content, for its reasoning and its answer: sum of nats, number of tokens, tokens in each rank band.
 
+    Keys of a record: `prompt_tokens` and, by part, `reasoning_nll`, `reasoning_tokens`, `reasoning_top1`, ... (BANDS).
     Computed once per text and target. Raises ValueError for a sample that the target's context cannot hold.
     """
     wanted = {sample.content: sample for sample in samples}
-    journal = store.journal("nll", digest(target.fingerprint()))
+    journal = store.journal("nll", digest(RECORD, target.fingerprint()))
     with journal.locked():
         rows = {content: row for content, row in journal.read().items() if content in wanted}
         missing = [sample for content, sample in wanted.items() if content not in rows]
@@ -94,7 +64,7 @@ def _score(samples: Sequence[Sample], target: TargetModel) -> Iterator[list[dict
         yield list(zip(batch, nll_rows(model, batch), strict=True))
 
     def rows_for(text: Text) -> int:
-        return BATCH_TOKENS // len(text.encoded.input_ids)
+        return BATCH_TOKENS[model.device.type] // len(text.encoded.input_ids)
 
     with progress("texts scored", len(texts)) as shown:
         for group in in_batches(texts, rows_for, work):
@@ -120,23 +90,23 @@ def nll_rows(model: "PreTrainedModel", batch: Sequence[Text]) -> list[dict]:
         labels = torch.tensor(
             [token for text in batch for token in text.encoded.input_ids[text.encoded.n_prompt :]], device=model.device
         )
-        losses = token_losses(model, hidden[row, column - 1], labels).tolist()
+        losses, bands = (scores.tolist() for scores in token_scores(model, hidden[row, column - 1], labels))
     rows, begin = [], 0
     for text in batch:
-        middle = begin + text.encoded.n_reasoning
-        end = middle + text.encoded.n_answer
-        rows.append(
-            {
-                "id": text.id,
-                "reasoning_nll": math.fsum(losses[begin:middle]),
-                "answer_nll": math.fsum(losses[middle:end]),
-                "prompt_tokens": text.encoded.n_prompt,
-                "reasoning_tokens": text.encoded.n_reasoning,
-                "answer_tokens": text.encoded.n_answer,
-            }
-        )
-        begin = end
+        record = {"id": text.id, "prompt_tokens": text.encoded.n_prompt}
+        for part, length in (("reasoning", text.encoded.n_reasoning), ("answer", text.encoded.n_answer)):
+            record |= _part(part, losses[begin : begin + length], bands[begin : begin + length])
+            begin += length
+        rows.append(record)
     return rows
+
+
+def _part(part: str, losses: list[float], bands: list[int]) -> dict[str, float]:
+    nats = math.fsum(losses)
+    if math.isnan(nats):
+        raise ValueError("the target's logits are not numbers (NaN); try model.dtype=bfloat16 or float32")
+    counts = {f"{part}_{name}": bands.count(index) for index, name in enumerate(BANDS)}
+    return {f"{part}_nll": nats, f"{part}_tokens": len(losses), **counts}
 
 
 def hidden_states(model: "PreTrainedModel", sequences: Sequence[Sequence[int]]) -> "torch.Tensor":
@@ -154,18 +124,28 @@ def hidden_states(model: "PreTrainedModel", sequences: Sequence[Sequence[int]]) 
     ).last_hidden_state
 
 
-def token_losses(model: "PreTrainedModel", hidden: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
-    """Nats of each label, in float32 or better; `hidden` has shape (labels, hidden). Logits exist a chunk at a time."""
+def token_scores(
+    model: "PreTrainedModel", hidden: "torch.Tensor", labels: "torch.Tensor"
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Nats of each label, in float32 or better, and the index of the band in BANDS that its rank is in.
+
+    `hidden` has shape (labels, hidden). Losses and ranks come from the same logits, which exist a chunk at a time. The
+    rank is 1 + the number of tokens that are strictly likelier, so tied tokens share the best rank.
+    """
     import torch
 
     head = model.get_output_embeddings()
     chunk = max(1, LOGITS // head.weight.shape[0])
-    losses = []
+    edges = torch.tensor([edge - 1 for edge in BANDS.values() if edge < math.inf], device=labels.device)
+    losses, bands = [], []
     for begin in range(0, len(labels), chunk):
+        wanted = labels[begin : begin + chunk]
         logits = head(hidden[begin : begin + chunk])
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        losses.append(torch.nn.functional.cross_entropy(logits, labels[begin : begin + chunk], reduction="none"))
-    return torch.cat(losses)
+        losses.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
+        likelier = (logits > logits.gather(1, wanted[:, None])).sum(-1, dtype=torch.int32)  # int32: twice as fast
+        bands.append(torch.bucketize(likelier, edges))
+    return torch.cat(losses), torch.cat(bands)
 
 
 def check_head(model: "PreTrainedModel", encoded: Encoded) -> None:
