@@ -34,8 +34,9 @@ class VLLM:
     """Data parallel: an engine on each `tensor_parallel` GPUs, the requests split between them.
 
     `auto` is one GPU an engine, or as many (1, 2, 4, ...) as the weights need to fit beside as large a cache. An engine
-    takes `gpu_memory_utilization` of a GPU's memory, decodes up to `max_num_seqs` requests at once, and stays until another model is asked for, by any
-    generator, or the stage's process ends. `max_model_len` bounds prompt and reply together (None: the model's limit).
+    takes `gpu_memory_utilization` of a GPU's memory, decodes up to `max_num_seqs` requests at once, and stays until
+    another model is asked for, by any generator, or the stage's process ends. `max_model_len` bounds prompt and reply
+    together (None: the model's limit).
     """
 
     name: str
@@ -106,7 +107,7 @@ class VLLM:
         return kept(f"vllm {target.fingerprint()} {fixed} {devices}", lambda: Engines(engine, devices))
 
     def gpus_for(self, target: TargetModel) -> int:
-        """How many GPUs, a power of two as attention heads want it, hold the weights in WEIGHTS_SHARE of what is used."""
+        """How many GPUs hold the weights in WEIGHTS_SHARE of what is used; a power of two, as attention heads want it."""
         room = device_memory() * self.gpu_memory_utilization * WEIGHTS_SHARE
         return 2 ** max(0, math.ceil(math.log2(weight_bytes(target) / room)))
 
