@@ -107,7 +107,7 @@ class VLLM:
         return kept(f"vllm {target.fingerprint()} {fixed} {devices}", lambda: Engines(engine, devices))
 
     def gpus_for(self, target: TargetModel) -> int:
-        """How many GPUs hold the weights in WEIGHTS_SHARE of what is used; a power of two, as attention heads want it."""
+        """How many GPUs hold the weights in WEIGHTS_SHARE of their use; a power of two, as attention heads want it."""
         room = device_memory() * self.gpu_memory_utilization * WEIGHTS_SHARE
         return 2 ** max(0, math.ceil(math.log2(weight_bytes(target) / room)))
 
