@@ -44,10 +44,9 @@ def over_seeds(runs: Mapping[Path, Mapping[str, float]]) -> dict[str, dict[str, 
     known = {folder: settings(folder) for folder in runs}
     for folder, found in known.items():
         groups[tuple(sorted((key, repr(value)) for key, value in found.items()))].append(folder)
-    names = _names([known[folders[0]] for folders in groups.values()])
-    return {
-        name: _mean([runs[folder] for folder in folders]) for name, folders in zip(names, groups.values(), strict=True)
-    }
+    labels = _labels([known[folders[0]] for folders in groups.values()])
+    ordered = sorted(zip(labels, groups.values(), strict=True), key=lambda pair: pair[0].order)
+    return {label.name: _mean([runs[folder] for folder in folders]) for label, folders in ordered}
 
 
 def rank_correlation(groups: Sequence[Mapping[str, float]], first: str = GAP, second: str = TAX) -> Correlation | None:
@@ -74,17 +73,35 @@ def _head(found: Settings) -> str:
     return "-".join([*parts, f"n{found['n_samples']}"])
 
 
-def _names(groups: Sequence[Settings]) -> list[str]:
-    """Model, data, arm and n; then what else differs, keys of a component's own level only (a prompt, not its path)."""
+@dataclass(frozen=True)
+class _Label:
+    """Model, data, arm and n, then the settings that tell a group from others of the same."""
+
+    head: str
+    told_apart: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.head, *(f"{key.partition('.')[2]}={value}" for key, value in self.told_apart.items())])
+
+    @property
+    def order(self) -> tuple:
+        """Numbers by size, before everything else."""
+        values = self.told_apart.values()
+        return self.head, [(0, value, "") if isinstance(value, int | float) else (1, 0, str(value)) for value in values]
+
+
+def _labels(groups: Sequence[Settings]) -> list[_Label]:
+    """Only keys of a component's own level tell groups apart: the rewriter's name does, not its path."""
     alike: dict[str, list[Settings]] = defaultdict(list)
     for found in groups:
         alike[_head(found)].append(found)
-    names = []
+    labels = []
     for found in groups:
         others = alike[_head(found)]
         keys = [key for key in found if key.count(".") == 1 and len({repr(other.get(key)) for other in others}) > 1]
-        names.append(" ".join([_head(found), *(f"{key.partition('.')[2]}={found[key]}" for key in keys)]))
-    return names
+        labels.append(_Label(_head(found), {key: found[key] for key in keys}))
+    return labels
 
 
 def _mean(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -42,16 +42,23 @@ def test_seeds_are_averaged_and_everything_else_is_told_apart(add):
     runs[add({}, "refine=vanilla")] = numbers(7.0, 1.0)
     found = over_seeds(runs)
     assert list(found) == [
-        "micro-micro_direct_refusal-dgr-n1000 part=both",
         "micro-micro_direct_refusal-dgr-n1000 part=answer",
+        "micro-micro_direct_refusal-dgr-n1000 part=both",
         "micro-micro_direct_refusal-vanilla-n1000",
     ]
-    averaged, alone, _ = found.values()
+    alone, averaged, _ = found.values()
     assert averaged["gap/nll_per_token"] == 3.0
     assert averaged["gap/nll_per_token/n"] == 3
     assert averaged["gap/nll_per_token/stderr"] == pytest.approx(statistics.stdev((1, 2, 6)))
     assert averaged["base/x"] == 1.0
     assert "gap/nll_per_token/stderr" not in alone
+
+
+def test_rows_with_a_number_that_differs_stand_in_its_order(add):
+    runs = {add({}, "data=micro_graded", f"data.foreign={foreign}"): numbers(1, 1) for foreign in (0.5, 1, 0, 0.25)}
+    assert [name.partition(" ")[2] for name in over_seeds(runs)] == [
+        f"foreign={foreign}" for foreign in ("0", "0.25", "0.5", "1")
+    ]
 
 
 def test_what_does_not_change_a_result_makes_no_group_of_its_own(add):
