@@ -90,14 +90,10 @@ class Preflight:
                 f"model={model.name} reads {model.language} language, data={data.name} is {data.language} language; "
                 f"choose a {model.language} dataset ({', '.join(choices('data', model.language))}) or another model"
             )
-        spoken = {benchmark.items.language for benchmark in suite.benchmarks.values()} if model and suite else set()
-        for language in sorted(spoken - {model.language} if model else ()):
-            yield (
-                f"evaluation={suite.name} asks in {language} language, model={model.name} reads {model.language}; "
-                "choose another evaluation (evaluation=none trains without one) or another model"
-            )
         if suite:
             self._warn_of_one_judge(getattr(parts["refine"], "judge", None), suite)
+        if model and suite:
+            yield from suite.problems_with(model, parts["generator"])
         if model and hasattr(parts["refine"], "problems_with"):
             yield from parts["refine"].problems_with(model)
         if model and parts["adapter"] and not model.problems():
@@ -163,6 +159,7 @@ def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
         pass  # not in the cache: ask the hub
     try:
         HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=10)
+        HfApi().auth_check(repo, repo_type=kind)  # a gated repository's page can be read by anybody, its files cannot
         return None
     except GatedRepoError:
         return f"{where} is gated: ask for access on its page, then set HF_TOKEN in the environment"
@@ -170,8 +167,8 @@ def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
         return f"{where} does not exist on the hub, or is private: check the name, or set HF_TOKEN"
     except (HTTPError, OSError) as error:
         return (
-            f"{where} cannot be reached ({type(error).__name__}): check the network, or use a local copy "
-            f"({'data' if kind == 'dataset' else kind}.path=...), or preflight.reachability=false"
+            f"{where} cannot be reached ({type(error).__name__}): check the network, or use a local copy (the "
+            f"{kind}'s path=...), or preflight.reachability=false"
         )
 
 
