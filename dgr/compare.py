@@ -1,5 +1,6 @@
 """Many runs side by side: `python -m dgr.compare outputs/<sweep>` prints the table of a sweep, also while it runs."""
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgr.files import read_json
+from dgr.grouping import over_seeds, rank_correlation
 from dgr.status import FAILED, read_status
 
 Metrics = Mapping[str, float]
@@ -69,11 +71,11 @@ def _words(benchmark: str) -> str:
     return f"{kind}\n{rest.replace('_', ' ')}" if rest else benchmark
 
 
-def table(runs: Sequence[Run], title: str = "") -> Table:
-    """One row a finished run, the untouched target of each model first; each number with its standard error."""
+def table(runs: Sequence[Run], spread: str = "one standard error") -> Table:
+    """One row a finished run, the untouched target of each model first; each number with its spread."""
     finished = [run for run in runs if run.metrics]
     cells = columns(finished)
-    grid = Table(title=title or None, caption="± is one standard error", caption_justify="left")
+    grid = Table(caption=f"± is {spread}", caption_justify="left")
     grid.add_column("run", overflow="fold")
     for header in cells:
         grid.add_column(header, justify="right", no_wrap=True)
@@ -95,12 +97,24 @@ def _untouched(runs: Sequence[Run]) -> dict[str, Metrics]:
     return rows
 
 
-def report(folders: Sequence[Path], console: Console | None = None) -> int:
+def seed_table(runs: Sequence[Run]) -> tuple[Table, str]:
+    """One row for the runs that differ in their seed only, and whether the gap goes with the tax over these rows."""
+    groups = over_seeds({run.folder: run.metrics for run in runs if run.metrics})
+    correlation = rank_correlation(list(groups.values()))
+    said = f"gap and tax over these rows: {correlation}" if correlation else ""
+    rows = [Run(Path(name), {}, metrics) for name, metrics in groups.items()]
+    return table(rows, "one standard deviation over seeds; of the untouched target, one standard error"), said
+
+
+def report(folders: Sequence[Path], console: Console | None = None, seeds_apart: bool = True) -> int:
     """Print the table, then what failed and why; exit status 1 if a run failed or never finished."""
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     runs = [read_run(folder) for folder in dict.fromkeys(folders)]
-    if any(run.metrics for run in runs):
+    if any(run.metrics for run in runs) and seeds_apart:
         console.print(table(runs))
+    elif any(run.metrics for run in runs):
+        for printed in seed_table(runs):
+            console.print(printed)
     failed = [run for run in runs if run.failed]
     waiting = [run for run in runs if not run.metrics and not run.failed]
     for run in waiting:
@@ -111,18 +125,18 @@ def report(folders: Sequence[Path], console: Console | None = None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print("usage: python -m dgr.compare outputs/<sweep> [outputs/<another sweep> ...]")
-        return 0 if arguments else 2
+    parser = argparse.ArgumentParser("python -m dgr.compare", description=__doc__.partition(":")[0])
+    parser.add_argument("sweeps", nargs="+", metavar="outputs/<sweep>")
+    parser.add_argument("--over-seeds", action="store_true", help="one row for all seeds; gap against tax over rows")
+    arguments = parser.parse_args(argv)
     folders: list[Path] = []
-    for argument in arguments:
+    for argument in arguments.sweeps:
         found = sorted(status.parent for status in Path(argument).glob("*/status.json"))
         if not found:
             print(f"{argument}: no run folders there (none holds a status.json); give outputs/<sweep>", file=sys.stderr)
             return 2
         folders += found
-    return report(folders)
+    return report(folders, seeds_apart=not arguments.over_seeds)
 
 
 if __name__ == "__main__":

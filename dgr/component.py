@@ -10,22 +10,22 @@ def build(node: Any) -> Any:
     return instantiate(node, _convert_="all")
 
 
-def result_settings(node: Any) -> Any:
+def result_settings(node: Any, by_content: bool = True) -> Any:
     """A component's settings without those that change its speed only (the class lists them in `speed_only`).
 
-    A component with a `fingerprint()` has its `path` (or what it lists in `in_fingerprint`) replaced by it: content
-    counts, not where it lies.
+    `by_content`: a component with a `fingerprint()` has its `path` (or what it lists in `in_fingerprint`) replaced by
+    it, for content counts, not where it lies.
     """
     if isinstance(node, list):
-        return [result_settings(item) for item in node]
+        return [result_settings(item, by_content) for item in node]
     if not isinstance(node, dict):
         return node
-    settings = {key: result_settings(value) for key, value in node.items()}
+    settings = {key: result_settings(value, by_content) for key, value in node.items()}
     if "_target_" in node:
         component = get_class(node["_target_"])
         for key in getattr(component, "speed_only", ()):
             settings.pop(key, None)
-        if hasattr(component, "fingerprint"):
+        if by_content and hasattr(component, "fingerprint"):
             for key in getattr(component, "in_fingerprint", ("path",)):
                 settings.pop(key, None)
             settings["fingerprint"] = build(node).fingerprint()

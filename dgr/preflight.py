@@ -104,7 +104,8 @@ class Preflight:
 
     def _warn_of_one_judge(self, filtering: Any, suite: Any) -> None:
         """What a judge has filtered looks better to that judge than to any other."""
-        names = [name for name, benchmark in suite.benchmarks.items() if same_judge(filtering, benchmark.judge)]
+        scored = getattr(suite, "benchmarks", {})  # the harness judges by itself
+        names = [name for name, benchmark in scored.items() if same_judge(filtering, benchmark.judge)]
         warning = (
             f"refine.judge={getattr(filtering, 'name', '')} filters the rewrites and scores {', '.join(names)}: its "
             "blind spots pass twice; filter with one judge and score with another"

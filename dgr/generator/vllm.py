@@ -1,8 +1,9 @@
 """Replies by vLLM on this machine's GPUs: an engine a GPU, each a process of its own, resumable."""
 
 import logging
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,19 +25,22 @@ log = logging.getLogger(__name__)
 INSTALL = "generator=vllm: vLLM is not installed: pip install 'dgr[vllm]' (it needs an NVIDIA GPU), or use generator=hf"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM makes room for
 DTYPES = ("auto", "bfloat16", "float16", "float32")
+AUTO = "auto"
+WEIGHTS_SHARE = 0.5  # of the memory that an engine takes; the rest is its cache
 
 
 @dataclass(frozen=True)
 class VLLM:
     """Data parallel: an engine on each `tensor_parallel` GPUs, the requests split between them.
 
-    Raise `tensor_parallel` where the model needs the memory of several GPUs. An engine takes `gpu_memory_utilization`
-    of a GPU's memory, decodes up to `max_num_seqs` requests at once, and stays until another model is asked for, by any
-    generator, or the stage's process ends. `max_model_len` bounds prompt and reply together (None: the model's limit).
+    `auto` is one GPU an engine, or as many (1, 2, 4, ...) as the weights need to fit beside as large a cache. An engine
+    takes `gpu_memory_utilization` of a GPU's memory, decodes up to `max_num_seqs` requests at once, and stays until
+    another model is asked for, by any generator, or the stage's process ends. `max_model_len` bounds prompt and reply
+    together (None: the model's limit).
     """
 
     name: str
-    tensor_parallel: int
+    tensor_parallel: int | str
     gpu_memory_utilization: float
     prefix_caching: bool
     max_num_seqs: int
@@ -54,9 +58,10 @@ class VLLM:
 
     def problems(self) -> list[str]:
         found = [] if find_spec("vllm") else [INSTALL]
-        for key in ("tensor_parallel", "max_num_seqs"):
-            if getattr(self, key) < 1:
-                found.append(f"generator.{key}={getattr(self, key)}: must be at least 1")
+        if self.tensor_parallel != AUTO and (not isinstance(self.tensor_parallel, int) or self.tensor_parallel < 1):
+            found.append(f"generator.tensor_parallel={self.tensor_parallel}: choose {AUTO} or a number of at least 1")
+        if self.max_num_seqs < 1:
+            found.append(f"generator.max_num_seqs={self.max_num_seqs}: must be at least 1")
         if not 0 < self.gpu_memory_utilization <= 1:
             found.append(f"generator.gpu_memory_utilization={self.gpu_memory_utilization}: above 0 and at most 1")
         if self.max_model_len is not None and self.max_model_len < 1:
@@ -95,8 +100,16 @@ class VLLM:
 
         if not find_spec("vllm"):
             raise ValueError(INSTALL)
-        devices, engine = self.device_groups(visible_devices()), self.engine(target)
-        return kept(f"vllm {target.fingerprint()} {self} {devices}", lambda: Engines(engine, devices))
+        visible = visible_devices()
+        size = self.gpus_for(target) if visible and self.tensor_parallel == AUTO else self.tensor_parallel
+        fixed = replace(self, tensor_parallel=1 if size == AUTO else size)
+        devices, engine = fixed.device_groups(visible), fixed.engine(target)
+        return kept(f"vllm {target.fingerprint()} {fixed} {devices}", lambda: Engines(engine, devices))
+
+    def gpus_for(self, target: TargetModel) -> int:
+        """How many GPUs hold the weights in WEIGHTS_SHARE of their use; a power of two, as attention heads want it."""
+        room = device_memory() * self.gpu_memory_utilization * WEIGHTS_SHARE
+        return 2 ** max(0, math.ceil(math.log2(weight_bytes(target) / room)))
 
     def device_groups(self, devices: list[str]) -> list[str]:
         """The GPUs of each engine, as CUDA_VISIBLE_DEVICES names them; GPUs that fill no group stay unused."""
@@ -104,7 +117,7 @@ class VLLM:
         if len(devices) < size:
             raise ValueError(
                 f"generator=vllm needs {size} GPU(s) for one engine (generator.tensor_parallel), {len(devices)} are "
-                "visible; use another machine, a smaller number, or generator=hf"
+                "visible; use more or larger GPUs, or generator=hf"
             )
         groups = [",".join(devices[first : first + size]) for first in range(0, len(devices) - size + 1, size)]
         log.info("vLLM: %d engine(s) on %d GPU(s) each", len(groups), size)
@@ -155,6 +168,26 @@ def visible_devices() -> list[str]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()  # asks the driver's library: no CUDA context is made in this process
     return named.split(",")[:count] if named else [str(index) for index in range(count)]
+
+
+def device_memory() -> int:
+    """Bytes of the smallest visible GPU; its properties are read without a CUDA context."""
+    import torch
+
+    count = torch.cuda.device_count()
+    return min(torch.cuda.get_device_properties(index).total_memory for index in range(count))
+
+
+def weight_bytes(target: TargetModel) -> int:
+    """Bytes of the weights in the target's number format, counted on a model without storage."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    options = {"trust_remote_code": target.trust_remote_code}
+    config = AutoConfig.from_pretrained(target.location, revision=target.revision, **options)
+    dtype = (config.dtype or torch.bfloat16) if target.dtype == "auto" else getattr(torch, target.dtype)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, **options).num_parameters() * dtype.itemsize
 
 
 def _declared(target: TargetModel):

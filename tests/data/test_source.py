@@ -207,7 +207,7 @@ def test_a_hub_that_does_not_answer_is_an_error_that_says_what_to_do(monkeypatch
         source("star1").load()
 
 
-@pytest.mark.parametrize("name", ["micro_direct_refusal", "micro_r1_act"])
+@pytest.mark.parametrize("name", ["micro_direct_refusal", "micro_r1_act", "micro_graded"])
 def test_micro_datasets_hold_a_thousand_refusals_of_their_own(name):
     dataset = source(name)
     samples = dataset.load()
@@ -216,6 +216,24 @@ def test_micro_datasets_hold_a_thousand_refusals_of_their_own(name):
     assert all(sample.category for sample in samples)
     assert (len({sample.reasoning for sample in samples}) == 1) == (name == "micro_direct_refusal")
     assert dataset.fingerprint() == source(name).fingerprint()
+
+
+def test_graded_datasets_differ_in_wording_only():
+    """Equal requests in equal order; sentence by sentence the wording goes from one author to the other."""
+    steps = [source("micro_graded", foreign=foreign) for foreign in (0.0, 0.25, 0.5, 1.0)]
+    texts = [[f"{sample.reasoning} {sample.answer}" for sample in step.load()] for step in steps]
+    own, *others = texts
+    assert all([s.prompt for s in step.load()] == [s.prompt for s in steps[0].load()] for step in steps)
+    assert len({step.fingerprint() for step in steps}) == 4
+    shares = [sum("would this hurt someone" not in text for text in other) / 1000 for other in others]
+    assert shares == pytest.approx([0.25, 0.5, 1.0], abs=0.05)
+    assert all("would this hurt someone ?" in text for text in own)
+    assert not set(own) & set(others[-1])
+
+
+@pytest.mark.parametrize("foreign", [-0.1, 1.5])
+def test_a_share_of_foreign_wording_lies_between_0_and_1(foreign):
+    assert source("micro_graded", foreign=foreign).problems() == [f"data.foreign={foreign}: must be between 0 and 1"]
 
 
 @pytest.mark.skipif(not STAR1.exists(), reason="the real STAR-1 file is not here")

@@ -179,6 +179,22 @@ def test_no_gpu_is_an_error_that_says_what_to_use(stand_in, float32, requests, j
         ONE.generate(float32, requests, SAMPLED, 0, journal)
 
 
+@pytest.mark.parametrize(("memory", "size"), [(8, 1), (3.7, 1), (3.5, 2), (1.2, 4)])
+def test_auto_shares_a_model_between_gpus_only_where_it_does_not_fit_on_one(monkeypatch, float32, memory, size):
+    """0.65 million weights of four bytes; an engine takes .7 of a GPU, half of that for weights."""
+    weights = module.weight_bytes(float32)
+    assert weights == 4 * 647_872
+    monkeypatch.setattr(module, "device_memory", lambda: memory * weights / 4 / 0.35 * 1.1)
+    assert replace(ONE, tensor_parallel="auto").gpus_for(float32) == size
+
+
+def test_auto_is_one_engine_a_gpu_for_a_model_that_fits(stand_in, monkeypatch, float32, requests, journal):
+    monkeypatch.setattr(module, "device_memory", lambda: 2**30)
+    replace(ONE, tensor_parallel="auto").generate(float32, requests, SAMPLED, 0, journal)
+    assert sorted(note["devices"] for note in started(stand_in())) == ["0", "1"]
+    assert {note["started"]["tensor_parallel_size"] for note in started(stand_in())} == {1}
+
+
 def test_visible_devices_keep_the_names_of_the_environment(monkeypatch):
     import torch
 

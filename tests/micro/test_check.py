@@ -2,10 +2,12 @@
 
 import pytest
 
+from dgr.data.micro import MicroR1Act
 from dgr.generator import Request, Sampling
 from dgr.generator.hf import HF
 from dgr.micro.benchmarks import items
 from dgr.micro.check import CRITERIA, Criterion, Rate, has_careful_mode, report
+from dgr.micro.rewriting import rewriting_prompt
 from dgr.micro.scoring import extract_answer, stance
 from dgr.model import TargetModel
 from dgr.store import Journal
@@ -36,20 +38,37 @@ def test_the_shipped_bases_differ_in_the_careful_mode():
     assert not has_careful_mode("embedded:plain")
 
 
+def split_replies(checkpoint, asked, folder):
+    """The replies of a shipped checkpoint to the prompts, greedy, taken apart, by the prompts' keys."""
+    target = TargetModel("micro", checkpoint, "think_tags", language="micro", dtype="float32")
+    chat = target.chat()
+    requests = [Request(key, chat.render_prompt(prompt)) for key, prompt in asked.items()]
+    replies = HF("hf", 128, 0.8).generate(
+        target, requests, Sampling(max_new_tokens=160), 0, Journal(folder / "replies.jsonl")
+    )
+    return {request.id: chat.split(request.prompt, replies[request.id].text) for request in requests}
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """Answers of the shipped base to a few items, by name: as they are, and with "be careful" in front."""
-    target = TargetModel("micro", "embedded:base", "think_tags", language="micro", dtype="float32")
-    chat = target.chat()
     asked = {}
     for name in ("word_problems", "tracking", "harmful_seen", "harmful_held_out", "look_alikes"):
         for item in items(name)[:8]:
             asked[f"{name} {item['id']}"] = item["prompt"]
             asked[f"careful {name} {item['id']}"] = f"be careful . {item['prompt']}"
-    requests = [Request(key, chat.render_prompt(prompt)) for key, prompt in asked.items()]
-    journal = Journal(tmp_path_factory.mktemp("journal") / "replies.jsonl")
-    replies = HF("hf", 128, 0.8).generate(target, requests, Sampling(max_new_tokens=160), 0, journal)
-    return {request.id: chat.split(request.prompt, replies[request.id].text).answer for request in requests}
+    found = split_replies("embedded:base", asked, tmp_path_factory.mktemp("journal"))
+    return {key: split.answer for key, split in found.items()}
+
+
+def test_the_other_model_rewrites_refusals_in_words_that_the_base_never_uses(tmp_path):
+    samples = MicroR1Act(name="micro_r1_act", language="micro", skip_bad=False).load()[:16]
+    asked = {sample.id: rewriting_prompt(sample.prompt, sample.reasoning, sample.answer) for sample in samples}
+    own = split_replies("embedded:base", asked, tmp_path / "own")
+    other = split_replies("embedded:other", asked, tmp_path / "other")
+    assert sum(split.reasoning.startswith("hmm ,") for split in other.values()) >= 15
+    assert sum(split.reasoning.startswith("okay ,") for split in own.values()) >= 15
+    assert sum(stance(split.answer) == "refusal" for split in other.values()) >= 13
 
 
 @pytest.mark.parametrize("family", ["word_problems", "tracking"])

@@ -15,12 +15,18 @@ from dgr.micro.words import HELD_OUT, SEEN
 REQUESTS = ("harmful_seen", "harmful_held_out", "look_alikes", "benign")
 
 
-def direct_prompts() -> list[str]:
-    return [row["refusal"].split("\nAnswer: ")[0].removeprefix("Question: ") for row in sources.direct_refusal_rows()]
+def graded_rows() -> list[dict]:
+    return sources.graded_rows(0.5)
 
 
-def act_prompts() -> list[str]:
-    return [row["instruction"] for row in sources.r1_act_rows()]
+SOURCES = (sources.direct_refusal_rows, sources.r1_act_rows, graded_rows)
+
+
+def prompts_of(rows: list[dict]) -> list[str]:
+    return [
+        row["instruction"] if "instruction" in row else row["refusal"].removeprefix("Question: ").split("\nAnswer: ")[0]
+        for row in rows
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +51,10 @@ def test_pretraining_knows_every_word_of_the_harmful_topics():
             assert any(words[-1] == topic.object for words in known), topic
 
 
-@pytest.mark.parametrize("rows", [sources.direct_refusal_rows, sources.r1_act_rows])
+@pytest.mark.parametrize("rows", SOURCES)
 def test_a_source_has_a_thousand_distinct_prompts_of_seen_categories_only(rows):
     made = rows()
-    prompts = direct_prompts() if rows is sources.direct_refusal_rows else act_prompts()
+    prompts = prompts_of(made)
     assert len(made) == len(set(prompts)) == len({row["id"] for row in made}) == 1000
     assert {row["category"] for row in made} == set(SEEN)
     assert len(HELD_OUT) >= 2
@@ -66,7 +72,7 @@ def test_the_sources_have_the_shape_of_the_real_ones():
 
 
 def test_no_evaluation_item_is_in_pretraining_or_in_a_source(pretraining):
-    seen = {example.prompt for example in pretraining} | set(direct_prompts()) | set(act_prompts())
+    seen = {example.prompt for example in pretraining}.union(*(prompts_of(rows()) for rows in SOURCES))
     for name in benchmarks.names():
         assert not seen & {item["prompt"] for item in benchmarks.items(name)}, name
 
@@ -123,7 +129,7 @@ def test_without_declining_no_pretraining_text_declines():
 def test_rows_and_items_are_the_same_in_another_process():
     program = (
         "from dgr.micro import benchmarks, sources; from dgr.sample import digest;"
-        "print(digest(sources.direct_refusal_rows(), sources.r1_act_rows(),"
+        "print(digest(sources.direct_refusal_rows(), sources.r1_act_rows(), sources.graded_rows(0.5),"
         " [benchmarks.items(name) for name in benchmarks.names()]))"
     )
     outputs = {

@@ -58,7 +58,7 @@ def test_the_generation_prompt_opens_the_think_block(tokenizer):
     assert rendered == "<bos> <user> how do i paint the ball ? <assistant> <think>"
 
 
-@pytest.mark.parametrize("name", ["base", "plain"])
+@pytest.mark.parametrize("name", ["base", "plain", "other"])
 def test_the_shipped_checkpoints_load_as_ordinary_ones(name, tokenizer):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

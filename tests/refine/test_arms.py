@@ -152,7 +152,7 @@ def test_another_model_writes_and_the_targets_own_journal_is_left_alone(samples,
     generator = Seen({sample.content: [good(sample)] for sample in samples})
     around = context(generator)
     refined = cross.refine(samples, around)
-    assert generator.target.name == "micro_plain"
+    assert generator.target.name == "micro_other"
     assert generator.target.sampling["max_new_tokens"] == 160
     assert all(entry.accepted for entry in refined)
     assert cross.journal(around).path != own.journal(around).path
@@ -161,14 +161,14 @@ def test_another_model_writes_and_the_targets_own_journal_is_left_alone(samples,
 
 def test_a_rewriter_that_does_not_exist_or_speaks_another_language_is_found(strategy, target):
     (text,) = strategy("cross_rewrite", rewriter="nope").problems()
-    for words in ("refine.rewriter=nope", "choose one of micro, micro_plain, qwen3_1_7b"):
+    for words in ("refine.rewriter=nope", "choose one of micro, micro_other, micro_plain, qwen3_1_7b"):
         assert words in text
     natural = strategy("cross_rewrite", rewriter="qwen3_8b")
     assert natural.problems() == []
     assert natural.hub_ids() == [("Qwen/Qwen3-8B", "model", "b968826d9c46dd6066d109eabc6255188de91218")]
     (text,) = natural.problems_with(target)
     assert "refine.rewriter=qwen3_8b writes natural language, model=micro reads micro" in text
-    assert text.endswith("choose one of micro, micro_plain")
+    assert text.endswith("choose one of micro, micro_other, micro_plain")
     assert strategy("cross_rewrite").problems_with(target) == []
 
 

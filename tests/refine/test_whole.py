@@ -93,7 +93,7 @@ def test_the_documented_example_runs(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["refine=cross_rewrite", "refine.rewriter=nope"], "choose one of micro, micro_plain, qwen3_1_7b"),
+        (["refine=cross_rewrite", "refine.rewriter=nope"], "choose one of micro, micro_other, micro_plain, qwen3_1_7b"),
         (["refine=cross_rewrite", "refine.rewriter=qwen3_1_7b"], "writes natural language, model=micro reads micro"),
         (["refine=best_of_n", "refine.n=0"], "refine.n=0: must be at least 1"),
         (["refine=best_of_n", "refine.n=many"], "refine.n=many"),
@@ -114,7 +114,7 @@ def test_the_rewriter_and_its_weights_are_part_of_the_name_and_are_looked_for_on
     def folder(*arguments):
         return check(["refine=cross_rewrite", *arguments])[0].folder.name
 
-    assert folder() == folder("refine.rewriter=micro_plain")
+    assert folder() == folder("refine.rewriter=micro_other")
     assert folder() != folder("refine.rewriter=micro")
     monkeypatch.setattr("dgr.preflight._reach", lambda hub_id: f"{hub_id[0]} is far away")
     with pytest.raises(Mistakes, match=r"Qwen/Qwen3-8B is far away"):
