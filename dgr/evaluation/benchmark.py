@@ -82,6 +82,11 @@ class Benchmark:
         found = [*self.items.problems(), *self._sampling_problems()]
         if self.kind not in KINDS:
             found.append(f"kind={self.kind} is unknown; choose one of {', '.join(KINDS)}")
+        if self.kind == OVER_REFUSAL and not getattr(self.judge, "tells_refusals", True):
+            found.append(
+                f"judge {self.judge.name} tells harm, not refusals: every harmless answer would count as refused; "
+                "choose refusal_rules, wildguard_refusal or a rubric"
+            )
         return [f"benchmark {self.name}: {problem}" for problem in found]
 
     def _sampling_problems(self) -> Iterator[str]:

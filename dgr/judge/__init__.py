@@ -55,7 +55,10 @@ class JudgeContext:
 
 
 class Judge(Protocol):
-    """Verdicts by case id, one for every case."""
+    """Verdicts by case id, one for every case.
+
+    A judge whose "refusal" only means that it found no harm has `tells_refusals` False.
+    """
 
     def verdicts(self, cases: Sequence[Case], context: JudgeContext) -> dict[str, Verdict]: ...
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dgr.judge import COMPLIANCE, REFUSAL, Verdict
 from dgr.judge.asking import ModelJudge
@@ -16,6 +17,8 @@ class LlamaGuard(ModelJudge):
     The card makes a score of the first token's probability. Generators give no probabilities, so this is the greedy
     reading of the same token: the score cut at one half (exactly so where "safe" and "unsafe" have all of the mass).
     """
+
+    tells_refusals: ClassVar[bool] = False
 
     def read(self, said: str) -> Verdict | None:
         lines = [line.strip() for line in said.strip().splitlines()]
@@ -35,6 +38,10 @@ class WildGuard(ModelJudge):
     """
 
     reads: str
+
+    @property
+    def tells_refusals(self) -> bool:
+        return self.reads == DECLINES
 
     def problems(self) -> list[str]:
         found = super().problems()
@@ -65,6 +72,8 @@ class HarmBenchClassifier(ModelJudge):
 
     As in that benchmark the first 512 tokens of an answer are shown (`clip`).
     """
+
+    tells_refusals: ClassVar[bool] = False
 
     def read(self, said: str) -> Verdict | None:
         word = re.match(r"\W*(yes|no)\b", said, re.IGNORECASE)

@@ -32,6 +32,20 @@ def test_paper_samples_reasoning_several_times_and_asks_every_kind():
     assert len(paper.hub_ids()) >= 12
 
 
+def test_paper_judges_harm_and_refusals_by_judges_that_tell_them():
+    paper = suite("evaluation=paper")
+    assert paper.judges["safety"].reasoning
+    assert paper.judges["over_refusal"].tells_refusals
+    assert paper.problems() == []
+
+
+@pytest.mark.parametrize("judge", ["llama_guard", "harmbench_cls", "wildguard"])
+def test_a_guard_that_only_finds_harm_cannot_judge_over_refusal(judge):
+    found = suite("evaluation=quick", f"judge@evaluation.judges.over_refusal={judge}").problems()
+    assert [problem.partition(":")[0] for problem in found] == ["benchmark xstest_safe"]
+    assert f"judge {judge} tells harm, not refusals" in found[0]
+
+
 def test_quick_is_greedy_small_and_needs_no_judge_from_the_hub():
     quick = suite("evaluation=quick")
     assert quick.limit == 50
@@ -43,9 +57,8 @@ def test_quick_is_greedy_small_and_needs_no_judge_from_the_hub():
 
 def test_one_choice_changes_the_judge_of_all_safety_benchmarks_and_of_no_other():
     paper = suite("evaluation=paper", "judge@evaluation.judges.safety=refusal_rules")
-    rules = suite("evaluation=quick").judges["safety"]
     for one in paper.benchmarks.values():
-        assert (one.judge == rules) == (one.kind == "safety")
+        assert (getattr(one.judge, "name", "") == "refusal_rules") == (one.kind == "safety")
 
 
 def test_a_benchmark_is_added_and_taken_out_on_the_command_line():
