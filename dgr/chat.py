@@ -173,6 +173,10 @@ class Chat:
         reasoning, _, answer = whole.rpartition(closing) if closed else (whole, "", "")
         return Split(reasoning.replace(opening, "", 1).strip(), answer.strip(), closed, blocks)
 
+    def end_thinking(self, reply: str) -> str:
+        """A reply that was cut while it thought, with what ends the think block and begins the answer."""
+        return reply.rstrip() + self.format.before_closing + self.format.closing + self.format.after_closing
+
     def neutralise(self, text: str) -> str:
         """Put a space after the first character of every control token, `<think>` becomes `< think>`.
 

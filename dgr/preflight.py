@@ -1,5 +1,6 @@
 """Everything that can be known to be wrong before the first point starts, for all points, all at once."""
 
+import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from dgr.component import build
+from dgr.judge import same_judge
 from dgr.naming import COMPONENTS, choices, run_id
+
+log = logging.getLogger(__name__)
 
 PRIMITIVE = (int, float, str, bool, int | None, float | None, str | None)
 
@@ -37,20 +41,21 @@ class Preflight:
         self._seen: dict[str, tuple[Any, list[str]]] = {}
         self._sizes: dict[str, int | str] = {}
         self.hub_ids: set[tuple[str, str, str | None]] = set()
+        self._warned: set[str] = set()
 
     def problems(self, cfg: DictConfig) -> list[str]:
         """Every finding about one point."""
         found = list(_top_level(cfg))
         parts = {}
         for name in (*COMPONENTS, "tracker"):
-            parts[name], messages = self._component(name, cfg[name])
+            parts[name], messages = self.component(name, cfg[name])
             found += messages
         found += self._together(cfg, parts)
         if not found:
             found += self._named(cfg)
         return found
 
-    def _component(self, name: str, node: DictConfig) -> tuple[Any, list[str]]:
+    def component(self, name: str, node: DictConfig) -> tuple[Any, list[str]]:
         """The instantiated component (None where it cannot be) and what is wrong with it alone."""
         try:
             key = f"{name}:{OmegaConf.to_yaml(node, resolve=True)}"
@@ -61,7 +66,10 @@ class Preflight:
         return self._seen[key]
 
     def _inspect(self, name: str, node: DictConfig) -> tuple[Any, list[str]]:
-        missing = [f"{name}.{key}: a value is required (???)" for key in sorted(OmegaConf.missing_keys(node))]
+        missing = [
+            f"{name}.{key.removeprefix(f'{name}.')}: a value is required (???)"
+            for key in sorted(OmegaConf.missing_keys(node))
+        ]
         messages = missing or list(_type_problems(name, node))
         if messages:
             return None, messages
@@ -82,12 +90,10 @@ class Preflight:
                 f"model={model.name} reads {model.language} language, data={data.name} is {data.language} language; "
                 f"choose a {model.language} dataset ({', '.join(choices('data', model.language))}) or another model"
             )
-        spoken = {benchmark.items.language for benchmark in suite.benchmarks.values()} if model and suite else set()
-        for language in sorted(spoken - {model.language} if model else ()):
-            yield (
-                f"evaluation={suite.name} asks in {language} language, model={model.name} reads {model.language}; "
-                "choose another evaluation (evaluation=none trains without one) or another model"
-            )
+        if suite:
+            self._warn_of_one_judge(getattr(parts["refine"], "judge", None), suite)
+        if model and suite:
+            yield from suite.problems_with(model, parts["generator"])
         if model and hasattr(parts["refine"], "problems_with"):
             yield from parts["refine"].problems_with(model)
         if model and parts["adapter"] and not model.problems():
@@ -95,6 +101,18 @@ class Preflight:
         if isinstance(cfg.n_samples, int):
             yield from parts["trainer"].problems(cfg.n_samples) if parts["trainer"] else ()
             yield from self._size_problems(cfg, data) if data else ()
+
+    def _warn_of_one_judge(self, filtering: Any, suite: Any) -> None:
+        """What a judge has filtered looks better to that judge than to any other."""
+        scored = getattr(suite, "benchmarks", {})  # the harness judges by itself
+        names = [name for name, benchmark in scored.items() if same_judge(filtering, benchmark.judge)]
+        warning = (
+            f"refine.judge={getattr(filtering, 'name', '')} filters the rewrites and scores {', '.join(names)}: its "
+            "blind spots pass twice; filter with one judge and score with another"
+        )
+        if names and warning not in self._warned:
+            self._warned.add(warning)
+            log.warning(warning)
 
     def _size_problems(self, cfg: DictConfig, data: Any) -> Iterator[str]:
         key = OmegaConf.to_yaml(cfg.data, resolve=True)
@@ -142,6 +160,7 @@ def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
         pass  # not in the cache: ask the hub
     try:
         HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=10)
+        HfApi().auth_check(repo, repo_type=kind)  # a gated repository's page can be read by anybody, its files cannot
         return None
     except GatedRepoError:
         return f"{where} is gated: ask for access on its page, then set HF_TOKEN in the environment"
@@ -149,8 +168,8 @@ def _reach(hub_id: tuple[str, str, str | None]) -> str | None:
         return f"{where} does not exist on the hub, or is private: check the name, or set HF_TOKEN"
     except (HTTPError, OSError) as error:
         return (
-            f"{where} cannot be reached ({type(error).__name__}): check the network, or use a local copy "
-            f"({'data' if kind == 'dataset' else kind}.path=...), or preflight.reachability=false"
+            f"{where} cannot be reached ({type(error).__name__}): check the network, or use a local copy (the "
+            f"{kind}'s path=...), or preflight.reachability=false"
         )
 
 

@@ -103,7 +103,7 @@ def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> None:
-    """evaluation/<benchmark>.jsonl of the trained model; base.json says where the untouched target's lie."""
+    """evaluation/ of the trained model, a file a benchmark; base.json says where the untouched target's lie."""
     suite, generator = build(cfg.evaluation), build(cfg.generator)
     settings = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("generator", "evaluation")}
     base = suite.evaluate_once(build(cfg.model), generator, cfg.seed, store(cfg), settings)
@@ -113,14 +113,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> None:
 
 def record(cfg: DictConfig, folder: Path) -> None:
     """metrics.json: every number of the point in one flat file, mirrored to the tracker."""
-    from dgr.evaluation.metrics import evaluation_metrics, tax_metrics
-
-    suite = build(cfg.evaluation)
-    base = suite.read(folder / read_json(folder / "base.json")["evaluation"])
-    rows = suite.read(folder / "evaluation")
-    metrics = evaluation_metrics(suite.benchmarks, rows)
-    metrics |= tax_metrics(suite.benchmarks, rows, base)
-    metrics |= {f"base/{key}": value for key, value in evaluation_metrics(suite.benchmarks, base).items()}
+    base = folder / read_json(folder / "base.json")["evaluation"]
+    metrics = build(cfg.evaluation).metrics(folder / "evaluation", base)
     for part in ("refine", "gap", "train"):
         metrics |= {f"{part}/{key}": value for key, value in read_json(folder / f"{part}.json").items() if _flat(value)}
     losses = read_json(folder / "train.json")["loss"]

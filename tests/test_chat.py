@@ -128,6 +128,16 @@ def test_split_of_a_reply_that_was_cut_has_no_answer(chat, family):
     assert (split.reasoning, split.answer, split.closed, split.blocks) == ("thinking on and on", "", False, 1)
 
 
+def test_a_thought_that_is_ended_from_outside_looks_like_one_that_ended_itself(chat, family):
+    rendered = chat.render_prompt("hello")
+    whole = chat.render_target(rendered, "thinking on and on", "so no")
+    cut = whole[: whole.index(" on and on")] + " "
+    ended = chat.end_thinking(cut) + "so no"
+    assert ended == whole.replace(" on and on", "")
+    split = chat.split(rendered, ended)
+    assert (split.reasoning, split.answer, split.closed, split.blocks) == ("thinking", "so no", True, 1)
+
+
 def test_split_sees_a_second_block(chat, family):
     opening, closing = chat.format.opening, chat.format.closing
     rendered = chat.render_prompt("hello")

@@ -68,6 +68,12 @@ def test_all_mistakes_of_one_point_come_at_once():
         (["n_samples=10,100"], "put -m before"),
         (["evaluation.limit=1"], "evaluation.limit=1"),
         (["model=r1_qwen_1_5b", "data=direct_refusal"], "reads natural; choose another evaluation"),
+        (
+            ["evaluation=quick", "preflight.reachability=false"],
+            "evaluation=quick asks in natural language, model=micro",
+        ),
+        (["evaluation.max_thinking_tokens=160"], "nothing is left for the answers of chain, tracking"),
+        (["evaluation.benchmarks.chain.samples=4"], "benchmark chain: samples=4 at temperature 0"),
     ],
 )
 def test_a_mistake_says_what_is_wrong_with_which_value_and_what_to_do(arguments, words):

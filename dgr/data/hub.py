@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 
 from dgr.data.rows import Table
 
@@ -28,18 +29,21 @@ def resolve_revision(repo: str, kind: str, revision: str | None) -> str | None:
     return commit
 
 
-def load_table(repo: str, revision: str, split: str, config: str | None) -> Table:
-    """All rows of one split; ValueError if they cannot be had."""
+def load_table(repo: str, revision: str, split: str, config: str | None, key: str, options: Mapping) -> Table:
+    """All rows of one split; ValueError if they cannot be had.
+
+    `key` is how the command line calls what is loaded; `options` are further arguments of `load_dataset`.
+    """
     from datasets import load_dataset
     from huggingface_hub.errors import HTTPError
 
     commit = resolve_revision(repo, "dataset", revision)
     origin = f"{repo} ({split}, revision {commit or revision})"
     try:
-        rows = load_dataset(repo, name=config, split=split, revision=commit or revision)
+        rows = load_dataset(repo, name=config, split=split, revision=commit or revision, **options)
     except (HTTPError, OSError, ValueError) as error:  # a wrong name, config or split, no access, no network
         raise ValueError(
-            f"{origin} cannot be loaded: {error}; check data.hub, data.split and data.config, log in with `hf auth "
-            "login` for a gated dataset, or give a local copy as data.path"
+            f"{origin} cannot be loaded: {error}; check hub, split and config of {key}, set HF_TOKEN in the "
+            f"environment for a gated dataset, or give a local copy as {key}.path"
         ) from error
     return Table(origin, [(number, dict(row)) for number, row in enumerate(rows, start=1)], revision=commit)

@@ -27,7 +27,7 @@ def direct_refusal(row: Row, reasoning: str) -> Sample:
     question, separator, answer = text.removeprefix("Question: ").partition("\nAnswer:")
     if not separator:
         raise BadRow(f"expected '\\nAnswer:' in column 'refusal', there is none in {shown(text)}")
-    prompt, answer = _filled(question, "the question in column 'refusal'"), _filled(answer, "the answer in 'refusal'")
+    prompt, answer = filled(question, "the question in column 'refusal'"), filled(answer, "the answer in 'refusal'")
     return Sample(_id(row), prompt, reasoning, answer, _category(row.get("category")), REFUSE)
 
 
@@ -86,7 +86,7 @@ def think_parts(text: str, column: str) -> tuple[str, str]:
         )
     reasoning, _, answer = text.removeprefix(OPENING).partition(CLOSING)
     where = f"in column {column!r}"
-    return _filled(reasoning, f"the trace before '{CLOSING}' {where}"), _filled(answer, f"the answer {where}")
+    return filled(reasoning, f"the trace before '{CLOSING}' {where}"), filled(answer, f"the answer {where}")
 
 
 def shown(value: Any) -> str:
@@ -104,7 +104,7 @@ def _text(row: Row, column: str) -> str:
     value = row[column]
     if not isinstance(value, str):
         raise BadRow(f"expected text in column {column!r}, got {shown(value)}")
-    return _filled(value, f"column {column!r}")
+    return filled(value, f"column {column!r}")
 
 
 def _optional(row: Row, column: str | None) -> str:
@@ -112,7 +112,7 @@ def _optional(row: Row, column: str | None) -> str:
     return _text(row, column) if column is not None and row.get(column) not in (None, "") else ""
 
 
-def _filled(text: str, what: str) -> str:
+def filled(text: str, what: str) -> str:
     """The text without outer white space; BadRow if nothing is left, or if it cannot be written as UTF-8."""
     text = text.strip()
     if not text:

@@ -9,6 +9,21 @@ from pathlib import Path
 from dgr.data.parsers import BadRow, shown
 
 EXTENSIONS = (".jsonl", ".json", ".csv", ".parquet")
+GUESSED_FROM = 2**18  # bytes that an unknown encoding is guessed from
+# Among all encodings there are, a short text in one of these is often taken for one that nobody uses.
+ENCODINGS = [
+    "utf_16",
+    "utf_16_le",
+    "utf_16_be",
+    "utf_32",
+    "cp1252",
+    "cp1251",
+    "cp932",
+    "euc_jp",
+    "gb18030",
+    "big5",
+    "euc_kr",
+]
 
 
 @dataclass(frozen=True)
@@ -24,9 +39,12 @@ class Table:
     revision: str | None = None
 
 
-def read_table(path: Path) -> Table:
-    """All rows of the file; ValueError if it is missing, of an unknown kind or not UTF-8."""
-    problem = file_problem(path)
+def read_table(path: Path, key: str = "data") -> Table:
+    """All rows of the file; ValueError if it is missing, of an unknown kind or not UTF-8.
+
+    `key` is how the command line calls what the file belongs to.
+    """
+    problem = file_problem(path, key)
     if problem:
         raise ValueError(problem)
     if path.suffix == ".parquet":
@@ -41,14 +59,14 @@ def read_table(path: Path) -> Table:
     return _table(path, _csv_rows(text) if path.suffix == ".csv" else _json_list(path, text))
 
 
-def file_problem(path: Path) -> str | None:
+def file_problem(path: Path, key: str = "data") -> str | None:
     """What keeps the file from being read, seen without opening it."""
     if not path.exists():
-        return f"data.path={path} does not exist; give the path of a {', '.join(EXTENSIONS)} file"
+        return f"{key}.path={path} does not exist; give the path of a {', '.join(EXTENSIONS)} file"
     if path.is_dir():
-        return f"data.path={path} is a folder; give the path of a {', '.join(EXTENSIONS)} file"
+        return f"{key}.path={path} is a folder; give the path of a {', '.join(EXTENSIONS)} file"
     if path.suffix not in EXTENSIONS:
-        return f"data.path={path} has the extension {path.suffix!r}; it must be one of {', '.join(EXTENSIONS)}"
+        return f"{key}.path={path} has the extension {path.suffix!r}; it must be one of {', '.join(EXTENSIONS)}"
     return None
 
 
@@ -67,9 +85,17 @@ def _decoded(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start} (line {line}); "
-            "save the file as UTF-8"
+            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start} (line {line}); it looks like "
+            f"{_encoding(data)}; save the file as UTF-8"
         ) from None
+
+
+def _encoding(data: bytes) -> str:
+    """The likeliest encoding of text that is not UTF-8."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[:GUESSED_FROM], cp_isolation=list(ENCODINGS)).best()
+    return best.encoding.replace("_", "-") if best else "no text at all"
 
 
 def _json_row(line: str) -> dict | BadRow:

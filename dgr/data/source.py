@@ -1,17 +1,15 @@
 """A dataset of safety samples: rows from somewhere, one parser, ids that stay."""
 
-import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
-from dgr.data.hub import load_table
 from dgr.data.parsers import BadRow, Row
-from dgr.data.rows import Table, file_problem, read_table
+from dgr.data.rows import Table
+from dgr.data.stored import Stored
 from dgr.sample import Sample
 
 log = logging.getLogger(__name__)
@@ -102,65 +100,10 @@ class Source(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredSource(Source):
-    """Rows of a hub dataset, or of a local copy of it where `path` is set.
-
-    `config` is the hub dataset's configuration; `revision` a commit, or a branch that is resolved and reported.
-    """
-
-    hub: str | None
-    revision: str
-    split: str
-    config: str | None
-    path: str | None
+class StoredSource(Stored, Source):
+    """Rows of a hub dataset, or of a local copy of it where `path` is set."""
 
     needed: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def file(self) -> Path:
-        return Path(self.path).expanduser()
-
-    def table(self) -> Table:
-        if self.path is not None:
-            return read_table(self.file)
-        if self.hub is None:
-            raise ValueError(self._nowhere())
-        return load_table(self.hub, self.revision, self.split, self.config)
-
     def columns_needed(self) -> tuple[str, ...]:
-        """Columns without which no row can be read."""
         return self.needed
-
-    def fingerprint(self) -> str:
-        if self.path is None:
-            return f"hub:{self.hub}@{self.revision}/{self.config or 'default'}/{self.split}"
-        problem = file_problem(self.file)
-        if problem:
-            raise ValueError(problem)
-        return f"sha256:{hashlib.sha256(self.file.read_bytes()).hexdigest()}"
-
-    def problems(self) -> list[str]:
-        if self.path is None:
-            return [] if self.hub else [self._nowhere()]
-        problem = file_problem(self.file)
-        if problem:
-            return [problem]
-        try:
-            rows = self.table().rows
-        except ValueError as error:
-            return [str(error)]
-        if not rows:
-            return [f"data.path={self.path} has no rows"]
-        first = next((row for _, row in rows if isinstance(row, dict)), {})
-        missing = [column for column in self.columns_needed() if column not in first]
-        has = ", ".join(map(str, first)) or "none"
-        return [
-            f"data.path={self.path} has no column {column!r}, which data={self.name} needs; its columns: {has}"
-            for column in missing
-        ]
-
-    def hub_ids(self) -> list[tuple[str, str, str]]:
-        return [(self.hub, "dataset", self.revision)] if self.path is None and self.hub else []
-
-    def _nowhere(self) -> str:
-        return f"data={self.name} has no rows to read: set data.path=FILE (or data.hub=ORGANISATION/DATASET)"

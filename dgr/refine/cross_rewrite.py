@@ -36,7 +36,7 @@ class CrossRewrite(Rewrite):
         ]
 
     def hub_ids(self) -> list[tuple[str, str, str | None]]:
-        return self.model.hub_ids() if self.model else []
+        return super().hub_ids() + (self.model.hub_ids() if self.model else [])
 
     def writer(self, context: RefineContext) -> TargetModel:
         return self.model

@@ -6,15 +6,16 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dgr.generator import Reply, Request, Sampling
+from dgr.judge import REFUSAL, Case, Judge, context_for
 from dgr.model import TargetModel
 from dgr.refine import RefineContext, Refined, Tried
 from dgr.refine.checks import PARTS, Attempt, failures, setting_problems
 from dgr.refine.prompt import PLACEHOLDERS, fill, load_prompt, prompt_problems
-from dgr.sample import Sample, digest
+from dgr.sample import REFUSE, Sample, digest
 from dgr.store import Journal
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Rewrite:
     dgr/refine/prompts, or a path) and answers in its own words; its think block is the new reasoning. `part` says what
     is taken from the reply: the reasoning, the answer or both. `checks` maps names in dgr.refine.checks to true, false
     or bounds. After `max_attempts` failed attempts the sample is the `original`, or is left out (`drop`).
+
+    `judge`, if there is one, is the last check of rewrites of refusals: one that it does not call a refusal fails.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Rewrite:
     checks: dict[str, Any]
     max_attempts: int
     fallback: str
+    judge: Judge | None = field(default=None, kw_only=True)
 
     shows: ClassVar[tuple[str, ...]] = PLACEHOLDERS  # what of a sample the prompt file must show
     in_fingerprint: ClassVar[tuple[str, ...]] = ("prompt",)
@@ -59,7 +63,10 @@ class Rewrite:
             found.append(f"refine.max_attempts={self.max_attempts}: must be at least 1")
         if self.fallback not in (ORIGINAL, DROP):
             found.append(f"refine.fallback={self.fallback}: choose {ORIGINAL} or {DROP}")
-        return found
+        return found + ([f"refine.judge: {text}" for text in self.judge.problems()] if self.judge else [])
+
+    def hub_ids(self) -> list[tuple[str, str, str | None]]:
+        return self.judge.hub_ids() if self.judge else []
 
     def refine(self, samples: list[Sample], context: RefineContext) -> list[Refined]:
         tries = self.attempts(samples, context)
@@ -98,7 +105,8 @@ class Rewrite:
             contents = [sample.content for sample in waiting]
             requests = [Request(f"{content}#{number}", rendered[content], asked[content]) for content in contents]
             replies = context.generator.generate(writer, requests, sampling, context.seed, journal)
-            for sample, tried in self._checked(number, waiting, requests, replies, chat, context):
+            checked = list(self._checked(number, waiting, requests, replies, chat, context))
+            for sample, tried in self._judged(checked, context):
                 tries[sample.content].append(tried)
             valid = sum(any(not tried.failed for tried in made) for made in tries.values())
             log.info("attempt %d of %d: %d of %d samples are valid", number, self.max_attempts, valid, len(tries))
@@ -138,6 +146,21 @@ class Rewrite:
             failed = failures(attempt, self.checks)
             n_tokens = len(chat.tokenize(request.prompt))
             yield sample, Tried(number, prompt_id, reply, replace(sample, **new), failed, n_tokens)
+
+    def _judged(self, checked: list[tuple[Sample, Tried]], context: RefineContext) -> Iterator[tuple[Sample, Tried]]:
+        """The attempts, with the failure "judge" added to those that passed the checks and are no refusal to it."""
+        passed = {tried.reply.id: tried for sample, tried in checked if sample.stance == REFUSE and not tried.failed}
+        verdicts = {}
+        if self.judge and passed:
+            rewrites = {name: tried.rewrite for name, tried in passed.items()}
+            cases = [Case(name, new.prompt, new.reasoning, new.answer) for name, new in rewrites.items()]
+            judging = context_for(self.judge, context.generator, context.seed, context.store)
+            verdicts = self.judge.verdicts(cases, judging)
+        for sample, tried in checked:
+            verdict = verdicts.get(tried.reply.id)
+            if verdict and verdict.label != REFUSAL:
+                tried = replace(tried, failed={**tried.failed, "judge": f"{verdict.label}: {verdict.why}"})
+            yield sample, tried
 
     def _refined(self, sample: Sample, tries: list[Tried], chosen: Tried | None) -> Refined:
         kept = chosen.rewrite if chosen else sample if self.fallback == ORIGINAL else None

@@ -1,0 +1,1 @@
+"""Refusals told by rules: the acts that sentences perform, and what a reply made of them amounts to."""
