@@ -85,7 +85,6 @@ def plain(requests, model, chat, size) -> Rate:
     return Rate(tokens, time.process_time() - began)
 
 
-@pytest.mark.slow
 def test_our_generator_writes_faster_than_plain_generate_and_than_a_loop_of_single_prompts(tmp_path):
     requests = prompts()
     model, chat = TARGET.load_model(), TARGET.chat()
