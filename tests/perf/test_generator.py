@@ -10,7 +10,6 @@ import statistics
 import time
 from dataclasses import dataclass
 
-import pytest
 import torch
 
 from dgr.generator import Request, Sampling
