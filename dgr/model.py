@@ -119,8 +119,14 @@ class TargetModel:
 
         return Chat(self.load_tokenizer(), self.think_format)
 
-    def load_model(self, dtype: str | None = None) -> "PreTrainedModel":
-        """The model in eval mode on the first CUDA device, or on the CPU. `dtype` overrides the yaml's."""
+    def load_model(
+        self, dtype: str | None = None, placed: bool = True, arithmetic: str | None = None, **options: Any
+    ) -> "PreTrainedModel":
+        """The model in eval mode on the first CUDA device, or on the CPU. `dtype` overrides the yaml's.
+
+        Without `placed` it stays where loading leaves it. `arithmetic` is the type that it will compute in, where that
+        is not the weights' own. `options` go to `from_pretrained`.
+        """
         import torch
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
@@ -133,10 +139,22 @@ class TargetModel:
             dtype=dtype or self.dtype,
             trust_remote_code=self.trust_remote_code,
             use_safetensors=True,
-            **({} if self.attn_implementation == "auto" else {"attn_implementation": self.attn_implementation}),
+            **self._attention(arithmetic or dtype or self.dtype),
+            **options,
         )
         if self.adapter:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, self.adapter).merge_and_unload()
-        return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        return (model.to("cuda" if torch.cuda.is_available() else "cpu") if placed else model).eval()
+
+    def _attention(self, arithmetic: str) -> dict[str, str]:
+        """As the yaml says; "auto" is flash attention where it is installed and can work, else what PyTorch brings."""
+        import torch
+        from transformers.utils import is_flash_attn_2_available
+
+        if self.attn_implementation != "auto":
+            return {"attn_implementation": self.attn_implementation}
+        half = arithmetic in ("bfloat16", "float16")
+        flash = half and torch.cuda.is_available() and is_flash_attn_2_available()
+        return {"attn_implementation": "flash_attention_2"} if flash else {}

@@ -19,6 +19,12 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else PROJECT / "conf"
 
 
+def launch_dir() -> Path:
+    """What launches a distributed training: inside the installed package, or beside it in a checkout."""
+    inside = PACKAGE / "launch"
+    return inside if inside.is_dir() else PROJECT / "launch"
+
+
 def choices(group: str, language: str | None = None) -> list[str]:
     """Names in a config group, all of them or those for one language."""
     files = sorted((conf_dir() / group).glob("*.yaml"))

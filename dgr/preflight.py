@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 from dgr.component import build
 from dgr.judge import same_judge
 from dgr.naming import COMPONENTS, choices, run_id
+from dgr.sample import COMPLY
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Preflight:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Any, list[str]]] = {}
-        self._sizes: dict[str, int | str] = {}
+        self._stances: dict[str, list[str] | str | None] = {}
         self.hub_ids: set[tuple[str, str, str | None]] = set()
         self._warned: set[str] = set()
 
@@ -98,9 +99,11 @@ class Preflight:
             yield from parts["refine"].problems_with(model)
         if model and parts["adapter"] and not model.problems():
             yield from parts["adapter"].problems(model, hub=cfg.preflight.reachability and _all_reached(model))
+            if parts["trainer"]:
+                yield from parts["trainer"].problems_with(model, parts["adapter"])
         if isinstance(cfg.n_samples, int):
             yield from parts["trainer"].problems(cfg.n_samples) if parts["trainer"] else ()
-            yield from self._size_problems(cfg, data) if data else ()
+            yield from self._data_problems(cfg, data, parts["trainer"]) if data else ()
 
     def _warn_of_one_judge(self, filtering: Any, suite: Any) -> None:
         """What a judge has filtered looks better to that judge than to any other."""
@@ -114,22 +117,29 @@ class Preflight:
             self._warned.add(warning)
             log.warning(warning)
 
-    def _size_problems(self, cfg: DictConfig, data: Any) -> Iterator[str]:
+    def _data_problems(self, cfg: DictConfig, data: Any, trainer: Any) -> Iterator[str]:
         key = OmegaConf.to_yaml(cfg.data, resolve=True)
-        if key not in self._sizes:
-            self._sizes[key] = self._load(data, ask_hub=cfg.preflight.reachability)
-        size = self._sizes[key]
-        if isinstance(size, str):
-            yield size
-        elif cfg.n_samples > size != -1:
+        if key not in self._stances:
+            self._stances[key] = self._load(data, ask_hub=cfg.preflight.reachability)
+        stances = self._stances[key]
+        if isinstance(stances, str):
+            yield stances
+            return
+        if stances is not None and cfg.n_samples > len(stances):
+            size = len(stances)
             yield f"n_samples={cfg.n_samples}: data={data.name} has {size} samples; choose at most {size}"
+        if trainer and trainer.kl_to_base and stances and COMPLY not in stances:
+            yield (
+                f"trainer.kl_to_base={trainer.kl_to_base}: it works on benign samples, and data={data.name} has none; "
+                "choose trainer.kl_to_base=0 or a dataset with samples that comply"
+            )
 
-    def _load(self, data: Any, ask_hub: bool) -> int | str:
-        """The number of samples, or what is wrong with the rows; -1 where that cannot be known yet."""
+    def _load(self, data: Any, ask_hub: bool) -> list[str] | str | None:
+        """What each sample does, or what is wrong with the rows; None where that cannot be known yet."""
         if data.problems() or (data.hub_ids() and not (ask_hub and _all_reached(data))):
-            return -1
+            return None
         try:
-            return len(data.load())
+            return [sample.stance for sample in data.load()]
         except ValueError as error:
             return str(error)
 

@@ -3,10 +3,10 @@
 A stage runs inline, or in a child process that reads the resolved config: `python -m dgr.stages STAGE FOLDER`.
 """
 
+import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,12 +17,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dgr import child
 from dgr.component import build
 from dgr.files import read_json, read_jsonl, write_json, write_jsonl, write_text
+from dgr.machine import has_gpu
 from dgr.model import TargetModel
 from dgr.sample import Sample, nested_subset
-from dgr.status import Status, describe
+from dgr.status import Status
 from dgr.store import Store, locked
+from dgr.training import launch
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +91,26 @@ def gap(cfg: DictConfig, folder: Path) -> None:
 
 
 def train(cfg: DictConfig, folder: Path) -> None:
-    """model/ and train.json; without samples the untouched target is what is evaluated."""
+    """model/ and train.json; without samples the untouched target is what is evaluated.
+
+    Of several processes the first one writes. curve.jsonl is what can be watched meanwhile.
+    """
     chosen, trainer = samples(folder), build(cfg.trainer)
-    record: dict[str, Any] = {"steps": 0, "loss": []}
+    record: dict[str, Any] | None = {"steps": 0, "loss": []}
     if chosen:
-        record = trainer.train(chosen, build(cfg.model), build(cfg.adapter), cfg.seed, folder)
-    write_json(folder / "train.json", record)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        with (folder / "curve.jsonl").open("a", buffering=1) as curve:
+            record = trainer.train(
+                chosen,
+                build(cfg.model),
+                build(cfg.adapter),
+                cfg.seed,
+                folder,
+                on_log=lambda row: curve.write(json.dumps(row) + "\n"),
+            )
+    if record is not None:
+        write_json(folder / "train.json", record)
+        (folder / "curve.jsonl").unlink(missing_ok=True)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
@@ -152,11 +168,6 @@ STAGES = (
 )
 
 
-def has_gpu() -> bool:
-    """Is an NVIDIA driver loaded? Asked of the file system, so that the controlling process never touches CUDA."""
-    return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
-
-
 def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[Stage] = STAGES) -> None:
     """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json.
 
@@ -179,7 +190,7 @@ def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
                 continue
             began = time.monotonic()
             status.begin(stage.name)
-            run_in_child(stage, folder) if stage.heavy and has_gpu() else stage.run(cfg, folder)
+            _run_stage(stage, cfg, folder)
             status.end(stage.name, time.monotonic() - began)
             log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
     except BaseException as error:
@@ -188,32 +199,35 @@ def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
     status.finish()
 
 
+def _run_stage(stage: Stage, cfg: DictConfig, folder: Path) -> None:
+    """Inline, in a child process, or in several that torchrun starts."""
+    trainer = build(cfg.trainer) if stage.run is train else None
+    if trainer and trainer.launched and samples(folder):
+        launch.run(trainer.nproc, trainer.global_batch, *_program(stage, folder))
+    elif stage.heavy and has_gpu():
+        run_in_child(stage, folder)
+    else:
+        stage.run(cfg, folder)
+
+
 def run_in_child(stage: Stage, folder: Path) -> None:
     """Run a stage in a process of its own; its error arrives here as one RuntimeError with the child's traceback."""
-    left = folder / "error.json"
-    left.unlink(missing_ok=True)
-    finished = subprocess.run([sys.executable, "-m", "dgr.stages", stage.name, str(folder)], check=False)
-    if finished.returncode == 0:
-        return
-    if not left.exists():
-        raise RuntimeError(f"stage {stage.name}: its process died with exit status {finished.returncode}")
-    what = read_json(left)
-    left.unlink()
-    error = RuntimeError(f"stage {stage.name}: {what['error']}")
-    error.add_note(what["traceback"])
-    raise error
+    program, errors, what = _program(stage, folder)
+    child.run([sys.executable, *program], child.clean(os.environ), errors, what)
+
+
+def _program(stage: Stage, folder: Path) -> tuple[list[str], Path, str]:
+    """What a child runs, where it leaves an error, and what it is called there."""
+    return ["-m", "dgr.stages", stage.name, str(folder)], folder / "errors", f"stage {stage.name}"
 
 
 def main() -> None:
-    """The child's side: run one stage of a run folder, leave error.json where it fails."""
+    """The child's side: run one stage of a run folder; of several processes the first one tells what it does."""
     name, folder = sys.argv[1], Path(sys.argv[2])
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    rank = int(os.environ.get("RANK", "0"))
+    logging.basicConfig(level=logging.WARNING if rank else logging.INFO, format="%(message)s")
     stage = next(stage for stage in STAGES if stage.name == name)
-    try:
-        stage.run(OmegaConf.load(folder / "config.yaml"), folder)
-    except Exception as error:
-        write_json(folder / "error.json", describe(error))
-        raise
+    child.work(folder / "errors", rank, lambda: stage.run(OmegaConf.load(folder / "config.yaml"), folder))
 
 
 if __name__ == "__main__":

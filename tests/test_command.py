@@ -58,6 +58,14 @@ def test_all_mistakes_of_one_point_come_at_once():
         (["data=direct_refusal", "preflight.reachability=false"], "natural language; choose a micro dataset"),
         (["adapter=lora", "adapter.targets=[q_proj,nonsense]"], "nonsense"),
         (["trainer.global_batch=10", "trainer.per_device_batch=4"], "does not divide trainer.global_batch=10"),
+        (["trainer=zero2", "trainer.nproc=3"], "choose auto or one of 1, 2, 4, 8, 16"),
+        (["trainer=ddp", "trainer.nproc=2", "trainer.per_device_batch=16"], "(8 examples each); choose auto or one of"),
+        (["trainer.nproc=2"], "choose trainer=ddp or zero2"),
+        (["trainer=zero3", "adapter=full", "trainer.kl_to_base=0.1"], "choose adapter=lora"),
+        (["trainer.kl_to_base=0.1"], "data=micro_direct_refusal has none"),
+        (["adapter=lora", "adapter.bits=4"], "adapter.bits=4 needs a CUDA GPU"),
+        (["adapter=lora", "adapter.bits=8"], "choose 4, or null"),
+        (["trainer.packing=true", "model.attn_implementation=paged"], "trainer.packing=true needs an attention"),
         (["n_samples=1001"], "has 1000 samples"),
         (["data=jsonl", "data.path=/missing.jsonl"], "/missing.jsonl"),
         (["data=jsonl"], "data.path"),
@@ -105,7 +113,17 @@ def test_the_name_covers_what_can_change_the_result_and_nothing_else(tmp_path):
     plain = name()
     for same in ("tracker=wandb_offline", "generator.batch_size=8", "trainer.per_device_batch=4", "sweep=other"):
         assert name(same) == plain, same
-    for other in ("trainer.learning_rate=1e-3", "refine.fallback=drop", "evaluation.limit=10", "adapter=lora"):
+    for same in ("trainer=ddp", "trainer=zero2", "trainer=zero3_offload", "trainer.packing=true"):
+        assert name(same) == plain, same
+    assert name("trainer=zero2", "trainer.nproc=2") == plain
+    for other in (
+        "trainer.learning_rate=1e-3",
+        "trainer.train_on_prompt=true",
+        "trainer.label_smoothing=0.1",
+        "refine.fallback=drop",
+        "evaluation.limit=10",
+        "adapter=lora",
+    ):
         assert name(other) != plain, other
 
 

@@ -4,8 +4,12 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shutil import which
+from typing import TYPE_CHECKING, ClassVar
+
+from dgr.machine import has_gpu
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -14,20 +18,20 @@ if TYPE_CHECKING:
     from dgr.model import TargetModel
 
 ALL_LINEAR = "all-linear"
+DTYPES = {"bf16": "bfloat16", "fp32": "float32"}  # of a precision
 
 
 @dataclass(frozen=True)
 class Full:
     """Every weight is trained, in float32; bf16 is then the precision of the arithmetic only."""
 
+    merge: ClassVar[bool] = False
+
     def problems(self, target: "TargetModel", hub: bool = False) -> list[str]:
         return []
 
-    def weights_dtype(self, precision: str) -> str:
-        return "float32"
-
-    def apply(self, model: "PreTrainedModel", revision: str | None = None) -> "PreTrainedModel":
-        return model
+    def load(self, target: "TargetModel", precision: str, seed: int) -> "PreTrainedModel":
+        return target.load_model("float32", placed=False, arithmetic=DTYPES[precision])
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class LoRA:
     """Low-rank adapters (Hu et al., arXiv 2106.09685): W + s B A; s is alpha / rank, for rsLoRA alpha / sqrt(rank).
 
     `targets` is "all-linear" (every linear layer but the output head) or names of modules, e.g. [q_proj, v_proj].
-    The frozen weights are held in the precision of the arithmetic, the adapters in float32.
+    The frozen weights are held in the precision of the arithmetic, or with `bits` 4 quantised (QLoRA, arXiv 2305.14314;
+    CUDA only); the adapters in float32. `merge` leaves a whole checkpoint in place of the adapter.
     """
 
     rank: int
@@ -43,6 +48,8 @@ class LoRA:
     dropout: float
     targets: str | Sequence[str]
     rslora: bool
+    bits: int | None
+    merge: bool
 
     def problems(self, target: "TargetModel", hub: bool = False) -> list[str]:
         """What preflight reports. `hub` allows asking the hub for the module names of a model that is not local."""
@@ -53,6 +60,7 @@ class LoRA:
             found.append(f"adapter.alpha={self.alpha} is not a scale; choose a number above 0")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             found.append(f"adapter.dropout={self.dropout} is not a probability; choose 0 or more, below 1")
+        found += self._bits_problems()
         if target.adapter:
             found.append(
                 f"adapter=lora on a model that has an adapter already ({target.adapter}); "
@@ -76,14 +84,46 @@ class LoRA:
             if not any(module == name or module.endswith(f".{name}") for module in modules)
         ]
 
+    def _bits_problems(self) -> list[str]:
+        if self.bits not in (None, 4):
+            return [f"adapter.bits={self.bits} is not possible; choose 4, or null for weights that are not quantised"]
+        if self.bits and not (has_gpu() or which("sbatch")):
+            return [f"adapter.bits={self.bits} needs a CUDA GPU, and there is none here; choose adapter.bits=null"]
+        if self.bits and find_spec("bitsandbytes") is None:
+            return [f"adapter.bits={self.bits} needs bitsandbytes: pip install 'dgr[qlora]'"]
+        return []
+
     def _names(self) -> list[str]:
         return [self.targets] if isinstance(self.targets, str) else list(self.targets)
 
-    def weights_dtype(self, precision: str) -> str:
-        return {"bf16": "bfloat16", "fp32": "float32"}[precision]
+    def load(self, target: "TargetModel", precision: str, seed: int) -> "PeftModel":
+        """The target with fresh adapters, drawn from `seed`; nothing else is trainable."""
+        import torch
+
+        dtype = DTYPES[precision]
+        model = self._quantised(target, dtype) if self.bits else target.load_model(dtype, placed=False)
+        torch.manual_seed(seed)  # however much loading drew
+        return self.apply(model, target.revision)
+
+    def _quantised(self, target: "TargetModel", dtype: str) -> "PreTrainedModel":
+        import torch
+        from peft import prepare_model_for_kbit_training
+        from transformers import BitsAndBytesConfig
+
+        if not torch.cuda.is_available():
+            raise ValueError(f"adapter.bits={self.bits} needs a CUDA GPU, and there is none here; use null")
+        config = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        )
+        here = {"": torch.cuda.current_device()}
+        model = target.load_model(dtype, placed=False, quantization_config=config, device_map=here)
+        return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
     def apply(self, model: "PreTrainedModel", revision: str | None = None) -> "PeftModel":
-        """The model with fresh adapters (drawn from torch's generator); nothing else is trainable."""
+        """The model with adapters drawn from torch's generator."""
         from peft import LoraConfig, TaskType, get_peft_model
 
         config = LoraConfig(

@@ -3,20 +3,17 @@
 import hashlib
 import math
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from dgr.chat import IGNORED
 from dgr.sample import Sample, digest
+from dgr.training.passes import Cut
 
 if TYPE_CHECKING:
-    import torch
-
     from dgr.chat import Chat, Encoded
-
-AUTO_TOKENS = 8192  # padded tokens in one forward pass when per_device_batch is auto
 
 
 @dataclass(frozen=True)
@@ -24,18 +21,39 @@ class Plan:
     """What is trained on, settled before the model is loaded.
 
     `stream` holds one index into the samples for each example of the whole training, `effective_batch` of them for
-    each of the `steps`.
+    each step; `cuts` says for each step which process takes which of them into which forward pass.
     """
 
     stream: list[int]
-    steps: int
-    per_device_batch: int
-    accumulation: int
-    processes: int = 1
+    cuts: list[Cut]
+    effective_batch: int
 
     @property
-    def effective_batch(self) -> int:
-        return self.per_device_batch * self.accumulation * self.processes
+    def steps(self) -> int:
+        return len(self.cuts)
+
+    @property
+    def processes(self) -> int:
+        return len(self.cuts[0])
+
+    @property
+    def per_device_batch(self) -> int:
+        """Examples in the fullest forward pass."""
+        return max(len(content) for shares in self.cuts for share in shares for content in share)
+
+    @property
+    def accumulation(self) -> int:
+        """Forward passes of one process for one step, at most."""
+        return max(len(shares[0]) for shares in self.cuts)
+
+    def batch(self, step: int) -> list[int]:
+        """Indices of the samples in a step's global batch."""
+        return self.stream[step * self.effective_batch : (step + 1) * self.effective_batch]
+
+    def passes(self, step: int, process: int) -> list[list[int]]:
+        """Indices of the samples in each forward pass of a process."""
+        batch = self.batch(step)
+        return [[batch[position] for position in content] for content in self.cuts[step][process]]
 
 
 def plan_batches(
@@ -43,32 +61,28 @@ def plan_batches(
     lengths: Sequence[int],
     seed: int,
     global_batch: int,
-    per_device_batch: int | str,
     epochs: float | None,
     max_steps: int | None,
+    cut: Callable[[list[int]], Cut],
 ) -> Plan:
-    """Cut an endless stream of epochs into batches of exactly `global_batch` examples.
+    """Cut an endless stream of epochs into batches of exactly `global_batch` examples, and those into forward passes.
 
     An epoch holds every sample once, in an order of its own that depends on the seed and the ids. The stream of
     epochs is cut without regard to their ends, so that a batch has `global_batch` examples even when there are
     fewer samples (10 samples at batch 16: all ten and six of the next epoch), nothing is dropped, and equal steps
-    mean equal examples whatever n is. `epochs` is rounded up to whole batches.
+    mean equal examples whatever n is. `epochs` is rounded up to whole batches. `cut` is given the lengths of a batch.
     """
-    if per_device_batch == "auto":
-        fitting = (size for size in divisors(global_batch)[::-1] if size * max(lengths) <= AUTO_TOKENS)
-        per_device_batch = next(fitting, 1)
     steps = steps_for(len(samples), global_batch, epochs, max_steps)
     ids = [sample.id for sample in samples]
     stream = list(islice(_epochs(ids, seed), steps * global_batch))
-    return Plan(stream, steps, per_device_batch, global_batch // per_device_batch)
+    ends = range(global_batch, len(stream) + 1, global_batch)
+    return Plan(
+        stream, [cut([lengths[index] for index in stream[end - global_batch : end]]) for end in ends], global_batch
+    )
 
 
 def steps_for(n: int, global_batch: int, epochs: float | None, max_steps: int | None) -> int:
     return max_steps if max_steps is not None else math.ceil(epochs * n / global_batch)
-
-
-def divisors(number: int) -> list[int]:
-    return [size for size in range(1, number + 1) if number % size == 0]
 
 
 def _epochs(ids: list[str], seed: int) -> Iterator[int]:
@@ -77,13 +91,21 @@ def _epochs(ids: list[str], seed: int) -> Iterator[int]:
         yield from sorted(range(len(ids)), key=keys.__getitem__)
 
 
-def encode(samples: Sequence[Sample], chat: "Chat", max_length: int | None) -> list["Encoded"]:
-    """Token ids and labels of every sample; ValueError lists the samples that are too long or masked wrongly."""
+def encode(
+    samples: Sequence[Sample], chat: "Chat", max_length: int | None, train_on_prompt: bool = False
+) -> list["Encoded"]:
+    """Token ids and labels of every sample; ValueError lists the samples that are too long or masked wrongly.
+
+    With `train_on_prompt` the prompt's tokens are supervised too, but for the first, which nothing predicts.
+    """
     encoded, problems = [], []
     for sample in samples:
         try:
-            encoded.append(chat.encode(sample.prompt, sample.reasoning, sample.answer, max_length))
-            check_mask(encoded[-1], chat.end_id)
+            example = chat.encode(sample.prompt, sample.reasoning, sample.answer, max_length)
+            if train_on_prompt:
+                example = replace(example, labels=[IGNORED, *example.input_ids[1:]])
+            check_mask(example, chat.end_id)
+            encoded.append(example)
         except ValueError as error:
             problems.append(f"sample {sample.id}: {error}")
     if problems:
@@ -116,19 +138,3 @@ def fingerprint(encoded: Sequence["Encoded"], stream: Sequence[int], *settings: 
     for example in encoded:
         content.update(array("q", [len(example.input_ids), *example.input_ids, *example.labels]).tobytes())
     return digest(content.hexdigest(), *settings)
-
-
-def collate(examples: Sequence["Encoded"], pad_id: int) -> dict[str, "torch.Tensor"]:
-    """Right-padded tensors [batch, longest]; the mask comes from the lengths, for the pad token may be a real one."""
-    import torch
-
-    longest = max(len(example.input_ids) for example in examples)
-    ids = torch.full((len(examples), longest), pad_id)
-    labels = torch.full((len(examples), longest), IGNORED)
-    mask = torch.zeros((len(examples), longest), dtype=torch.long)
-    for row, example in enumerate(examples):
-        length = len(example.input_ids)
-        ids[row, :length] = torch.tensor(example.input_ids)
-        labels[row, :length] = torch.tensor(example.labels)
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}

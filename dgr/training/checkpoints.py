@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dgr.files import read_json, write_json
@@ -10,6 +11,7 @@ from dgr.files import read_json, write_json
 log = logging.getLogger(__name__)
 
 MANIFEST = "complete.json"
+WHOLE = "whole"
 
 
 def flush(folder: Path) -> dict[str, int]:
@@ -22,25 +24,58 @@ def flush(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def seal(checkpoint: Path, fingerprint: str) -> None:
-    """Mark a checkpoint as complete, and as belonging to the training with this fingerprint."""
-    write_json(checkpoint / MANIFEST, {"fingerprint": fingerprint, "files": flush(checkpoint)})
+@dataclass(frozen=True)
+class Seal:
+    """What a checkpoint belongs to: `fingerprint` of the training, and who can read it.
+
+    `layout` is WHOLE where weights and optimizer are stored whole, for one process or any number of them; else it names
+    the strategy and the number of processes among which they are divided.
+    """
+
+    fingerprint: str
+    layout: str
 
 
-def latest(folder: Path, fingerprint: str) -> Path | None:
-    """The newest complete checkpoint of this training; every other one is deleted first.
+def layout(strategy: str, processes: int) -> str:
+    return f"trainer={strategy} with {processes} processes" if strategy.startswith("zero") else WHOLE
 
-    Deleted, because Trainer counts whatever lies there against `save_total_limit`.
+
+def seal(checkpoint: Path, mark: Seal) -> None:
+    """Mark a checkpoint as complete, and as belonging to this training."""
+    write_json(checkpoint / MANIFEST, {**asdict(mark), "files": flush(checkpoint)})
+
+
+def latest(folder: Path, mark: Seal) -> Path | None:
+    """The newest complete checkpoint of this training; every useless one is deleted first.
+
+    Deleted, because Trainer counts whatever lies there against `save_total_limit`. ValueError where it is of use, but
+    divided among other processes: it is left alone.
     """
     usable = []
     for checkpoint in folder.glob("checkpoint-*"):
-        flaw = _flaw(checkpoint, fingerprint)
+        flaw = _flaw(checkpoint, mark.fingerprint)
         if flaw is None:
             usable.append(checkpoint)
         else:
             log.warning("%s is not used: %s", checkpoint, flaw)
             shutil.rmtree(checkpoint)
-    return max(usable, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
+    newest = max(usable, key=step_of, default=None)
+    written = read_json(newest / MANIFEST)["layout"] if newest else mark.layout
+    if written != mark.layout:
+        how = _name(written)
+        raise ValueError(
+            f"{newest} was written by {how}, this is {_name(mark.layout)}; continue it with {how}, "
+            f"or delete {folder} to begin again"
+        )
+    return newest
+
+
+def step_of(checkpoint: Path | None) -> int:
+    return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+
+
+def _name(layout: str) -> str:
+    return "trainer=single or trainer=ddp" if layout == WHOLE else layout
 
 
 def _flaw(checkpoint: Path, fingerprint: str) -> str | None:

@@ -5,11 +5,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dgr.training import ranks, zero
 from dgr.training.checkpoints import flush
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from dgr.model import TargetModel
 
 ADAPTER_FILE = "adapter_model.safetensors"
 
@@ -19,22 +22,57 @@ def export(
 ) -> None:
     """Write a Hugging Face checkpoint, or a PEFT adapter, with the tokenizer and its chat template.
 
-    RuntimeError if what lies on the disk is not what the model holds; `folder` is then left as it was.
+    Where the model lies in parts on several ranks, all of them have to call this; the first one writes. RuntimeError if
+    what lies on the disk is not what the model holds; `folder` is then left as it was.
     """
-    for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a killed run
-        shutil.rmtree(stale)
+    whole = gathered(model)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    is_adapter = hasattr(model, "peft_config")
-    # "auto" would ask the hub whether the vocabulary grew; it never grows here
-    model.save_pretrained(temporary, **({"save_embedding_layers": False} if is_adapter else {}))
-    (temporary / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-    tokenizer.save_pretrained(temporary)
-    share(temporary)
-    flush(temporary)
-    verify(model, temporary, trust_remote_code)
-    if folder.exists():
-        shutil.rmtree(folder)
-    temporary.replace(folder)
+    if ranks.is_first():
+        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a killed run
+            shutil.rmtree(stale)
+        # "auto" would ask the hub whether the vocabulary grew; it never grows here
+        model.save_pretrained(
+            temporary, state_dict=whole, **({"save_embedding_layers": False} if is_adapter(model) else {})
+        )
+        (temporary / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        tokenizer.save_pretrained(temporary)
+        share(temporary)
+        flush(temporary)
+    del whole
+    live = gathered(model)  # asked again, so that an error in gathering shows
+    if ranks.is_first():
+        compare(weights(model, live), read(model, temporary, trust_remote_code), temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+
+
+def is_adapter(model: "PreTrainedModel") -> bool:
+    return hasattr(model, "peft_config")
+
+
+def gathered(model: "PreTrainedModel") -> dict[str, "torch.Tensor"] | None:
+    """The trained tensors of a model that lies in parts on several ranks; None for a whole one."""
+    return zero.gathered(model, trainable_only=is_adapter(model)) if zero.is_sharded(model) else None
+
+
+def weights(model: "PreTrainedModel", whole: dict[str, "torch.Tensor"] | None) -> dict[str, "torch.Tensor"]:
+    """What the model holds, by the names that a file has for it: everything, or the adapter alone."""
+    if is_adapter(model):
+        from peft import get_peft_model_state_dict
+
+        return get_peft_model_state_dict(model, state_dict=whole, save_embedding_layers=False)
+    return model.state_dict() if whole is None else whole
+
+
+def merge(target: "TargetModel", tokenizer: "PreTrainedTokenizerFast", folder: Path, precision: str) -> None:
+    """Replace the adapter in `folder` by a whole checkpoint: the target with the adapter merged in, in float32."""
+    import torch
+
+    model = target.trained(folder).load_model("float32", placed=False)
+    if precision == "bf16":
+        model = model.to(dtype=torch.bfloat16)
+    export(model, tokenizer, folder, target.trust_remote_code)
 
 
 def share(folder: Path) -> None:
@@ -46,17 +84,11 @@ def share(folder: Path) -> None:
             path.chmod(0o666 & ~mask)
 
 
-def verify(model: "PreTrainedModel", folder: Path, trust_remote_code: bool = False) -> None:
-    """Raise RuntimeError unless every tensor read back from `folder` equals the live one."""
-    if hasattr(model, "peft_config"):
-        from peft import get_peft_model_state_dict
-
-        live = get_peft_model_state_dict(model, save_embedding_layers=False)
-        saved = _read_adapter(folder)
-    else:
-        live = model.state_dict()
-        saved = _read_model(folder, model.dtype, trust_remote_code)
-    _compare(live, saved, folder)
+def read(model: "PreTrainedModel", folder: Path, trust_remote_code: bool = False) -> dict[str, "torch.Tensor"]:
+    """The tensors in `folder`, as loading them for this kind of model gives them."""
+    if is_adapter(model):
+        return _read_adapter(folder)
+    return _read_model(folder, model.dtype, trust_remote_code)
 
 
 def _read_adapter(folder: Path) -> dict[str, "torch.Tensor"]:
@@ -82,7 +114,7 @@ def _read_model(folder: Path, dtype: "torch.dtype", trust_remote_code: bool) -> 
     return model.state_dict()
 
 
-def _compare(live: dict[str, "torch.Tensor"], saved: dict[str, "torch.Tensor"], folder: Path) -> None:
+def compare(live: dict[str, "torch.Tensor"], saved: dict[str, "torch.Tensor"], folder: Path) -> None:
     import torch
 
     if live.keys() != saved.keys():

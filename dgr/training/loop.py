@@ -4,45 +4,47 @@ Imported by `Trainer.train` only, because transformers.Trainer takes seconds to 
 """
 
 import logging
-import math
+import os
 import random
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import transformers
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from dgr.chat import IGNORED
-from dgr.training import checkpoints
-from dgr.training.batches import Plan, collate
+from dgr.training import checkpoints, ranks, zero
+from dgr.training.adapter import DTYPES
+from dgr.training.batches import Plan
+from dgr.training.objective import KLToBase, Objective, TokenLoss, frozen, without_adapter
+from dgr.training.passes import collate
+from dgr.training.watch import PackingCheck, Watch
 
 if TYPE_CHECKING:
     from dgr.chat import Encoded
+    from dgr.model import TargetModel
     from dgr.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
-
-LOG_EVERY = 10.0  # seconds between two log lines where there is no terminal to draw a bar on
 
 
 @contextmanager
 def random_state(seed: int) -> Iterator[None]:
     """Seed every generator, and give them back as they were."""
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    here = [int(os.environ.get("LOCAL_RANK", "0"))] if torch.cuda.is_available() else []  # no context on other devices
+    with torch.random.fork_rng(devices=here):
         transformers.set_seed(seed)
         try:
             yield
@@ -54,6 +56,8 @@ def random_state(seed: int) -> Iterator[None]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' own bars and notices off the screen; what matters is checked and raised here."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # where DeepSpeed is installed, it warns that it has to guess
     bars, verbosity = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity_error()
@@ -67,105 +71,99 @@ def quiet() -> Iterator[None]:
             hf_logging.enable_progress_bar()
 
 
-def token_mean(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
-    """Cross-entropy summed over the supervised tokens here, divided by their number in the whole global batch.
+class Steps(torch.utils.data.Dataset):
+    """For every step the forward passes of this process, and the supervised tokens of the whole global batch."""
 
-    Every token of the global batch weighs the same, however it is cut into forward passes. `labels` are
-    [batch, length], IGNORED where nothing is supervised; only supervised positions are turned into float32.
+    def __init__(self, encoded: Sequence["Encoded"], plan: Plan, pad_id: int, packing: bool, benign: Sequence[bool]):
+        """`benign`, a mark for every sample, is empty where the objective does not ask."""
+        self.encoded, self.plan, self.pad_id, self.packing, self.benign = encoded, plan, pad_id, packing, benign
+        self.supervised = [sum(label != IGNORED for label in example.labels) for example in encoded]
+
+    def __len__(self) -> int:
+        return self.plan.steps
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        passes = self.plan.passes(step, ranks.rank())
+        return {
+            "tokens": sum(self.supervised[index] for index in self.plan.batch(step)),
+            "passes": [self.collate(indices) for indices in passes],
+        }
+
+    def collate(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        marks = [self.benign[index] for index in indices] if self.benign else None
+        return collate([self.encoded[index] for index in indices], self.pad_id, self.packing, marks)
+
+
+class StepTrainer(transformers.Trainer):
+    """transformers.Trainer that is given whole steps: every item of its dataset is one global batch, cut into passes.
+
+    So the plan alone decides what is computed where; Trainer keeps the optimizer, the schedule and the checkpoints.
     """
-    following = labels[:, 1:]
-    supervised = following != IGNORED
-    logits = outputs.logits[:, :-1][supervised].float()
-    return torch.nn.functional.cross_entropy(logits, following[supervised], reduction="sum") / num_items_in_batch
 
+    def __init__(self, *args: Any, objective: Objective, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.objective = objective
 
-class StreamTrainer(transformers.Trainer):
-    """transformers.Trainer that takes the examples in the order in which they stand."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
-        return torch.utils.data.SequentialSampler(self.train_dataset)
-
-
-class Watch(transformers.TrainerCallback):
-    """Progress, log lines, `on_log`, and the seal on every checkpoint."""
-
-    def __init__(
-        self, tokens: Sequence[int], report: Callable[[dict], None] | None, fingerprint: str, start: int
-    ) -> None:
-        """`tokens[i]`: tokens of the first i steps; `start`: steps that an earlier process did."""
-        self.tokens, self.report, self.fingerprint, self.start = tokens, report, fingerprint, start
-        self.progress = Progress(
-            TextColumn("train"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader:
+        return torch.utils.data.DataLoader(
+            self.train_dataset, batch_size=1, collate_fn=itemgetter(0), pin_memory=self.args.dataloader_pin_memory
         )
 
-    def on_train_begin(self, args, state, control, **_):
-        self.task = self.progress.add_task("train", total=state.max_steps, completed=state.global_step, note="")
-        self.progress.start()
-        self.began = self.said = time.monotonic()
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of all passes; gradients meet those of the other processes in the last one."""
+        losses = []
+        for left, batch in zip(reversed(range(len(inputs["passes"]))), inputs["passes"], strict=True):
+            self.accelerator.gradient_state._set_sync_gradients(left == 0)
+            with nullcontext() if left == 0 else self._apart(model):
+                losses.append(super().training_step(model, batch, inputs["tokens"]))
+        return torch.stack(losses).sum()
 
-    def on_step_end(self, args, state, control, **_):
-        self.progress.update(self.task, completed=state.global_step)
-        if state.global_step >= state.max_steps:
-            control.should_save = False  # the finished model is written next; a checkpoint beside it is no use
+    def _apart(self, model: Any) -> AbstractContextManager:
+        return nullcontext() if self.is_deepspeed_enabled else self.accelerator.no_sync(model)
 
-    def on_log(self, args, state, control, logs, **_):
-        if "loss" not in logs:  # the summary at the end
-            return
-        step, loss = state.global_step, logs["loss"]
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"the loss is {loss} at step {step}; lower trainer.learning_rate ({args.learning_rate:g}) "
-                "or train in trainer.precision=fp32"
-            )
-        note = f"loss {loss:.4f}  {self.speed(step):,.0f} tokens/s"
-        self.progress.update(self.task, note=note)
-        if self.progress.disable and time.monotonic() - self.said >= LOG_EVERY:
-            self.said = time.monotonic()
-            log.info("step %d of %d  %s", step, state.max_steps, note)
-        if self.report:
-            self.report({"step": step, "tokens_per_second": self.speed(step), **logs})
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """This process's part, times the processes: their gradients and their logged losses are averaged."""
+        return self.objective.loss(model, inputs, num_items_in_batch) * self.accelerator.num_processes
 
-    def on_save(self, args, state, control, **_):
-        checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", self.fingerprint)
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return 0  # an estimate that nobody reads, from the tensors of one pass
 
-    def on_train_end(self, args, state, control, **_):
-        self.progress.stop()
 
-    def speed(self, step: int) -> float:
-        """Tokens a second (padding not counted) since this process began to train."""
-        return (self.tokens[step] - self.tokens[self.start]) / max(time.monotonic() - self.began, 1e-9)
+def objective(
+    settings: "Trainer", model: transformers.PreTrainedModel, adapter: Any, target: "TargetModel", precision: str
+) -> Objective:
+    """What is minimised, with the untouched target at hand where it is asked."""
+    if not settings.kl_to_base:
+        return TokenLoss(settings.label_smoothing)
+    if hasattr(model, "peft_config"):
+        base = without_adapter(model)
+    else:
+        base = frozen(target.load_model(DTYPES[precision], placed=False))
+    return KLToBase(settings.label_smoothing, settings.kl_to_base, base)
 
 
 def fit(
     model: transformers.PreTrainedModel,
-    encoded: Sequence["Encoded"],
-    plan: Plan,
-    settings: "Trainer",
-    precision: str,
-    pad_id: int,
-    seed: int,
-    folder: Path,
-    fingerprint: str,
+    objective: Objective,
+    steps: Steps,
+    args: transformers.TrainingArguments,
+    seal: checkpoints.Seal,
     on_log: Callable[[dict], None] | None = None,
-) -> dict:
-    """Train the model in place, from the newest complete checkpoint in `folder` if there is one."""
-    checkpoint = checkpoints.latest(folder, fingerprint)
-    start = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+) -> dict[str, Any]:
+    """Train the model in place, from the newest complete checkpoint in the output folder if there is one."""
+    plan = steps.plan
+    checkpoint = checkpoints.latest(Path(args.output_dir), seal) if ranks.is_first() else None
+    checkpoint = ranks.agreed(checkpoint)
+    start = checkpoints.step_of(checkpoint)
     if checkpoint:
         log.info("continuing after step %d of %d", start, plan.steps)
-    examples = [encoded[index] for index in plan.stream]
-    lengths = [len(example.input_ids) for example in examples]
+    lengths = [len(steps.encoded[index].input_ids) for index in plan.stream]
     tokens = [0, *accumulate(lengths)][:: plan.effective_batch]
-    watch = Watch(tokens, on_log, fingerprint, start)
-    args = training_arguments(settings, plan, precision, seed, folder)
+    watch = Watch(tokens, on_log, seal, start)
     use_cache = model.config.use_cache
-    trainer = _trainer(model, args, examples, pad_id, watch)
+    trainer = _trainer(model, objective, args, steps, watch)
     began = time.monotonic()
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -173,15 +171,24 @@ def fit(
         watch.progress.stop()
         model.config.use_cache = use_cache  # Trainer turns it off, and it would be saved with the model
     seconds = time.monotonic() - began
+    stage = trainer.deepspeed.zero_optimization_stage() if trainer.is_deepspeed_enabled else 0
+    if stage:
+        zero.release()
     return {
+        "zero_stage": stage,
         "seconds": seconds,
         "tokens_per_second": (tokens[-1] - tokens[start]) / seconds,
         "resumed_from": start,
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": ranks.highest(peak_memory()),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "trainable_parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
+        "trainable_parameters": sum(size(weight) for weight in model.parameters() if weight.requires_grad),
         "loss": loss_curve(trainer.state.log_history),
     }
+
+
+def size(weight: torch.nn.Parameter) -> int:
+    """Numbers in a weight, also where this process holds a part of it only."""
+    return getattr(weight, "ds_numel", weight.numel())
 
 
 def loss_curve(history: list[dict]) -> list[list[float]]:
@@ -192,21 +199,17 @@ def loss_curve(history: list[dict]) -> list[list[float]]:
 
 def _trainer(
     model: transformers.PreTrainedModel,
+    objective: Objective,
     args: transformers.TrainingArguments,
-    examples: Sequence["Encoded"],
-    pad_id: int,
+    steps: Steps,
     watch: Watch,
-) -> StreamTrainer:
-    trainer = StreamTrainer(
-        model=model,
-        args=args,
-        train_dataset=examples,
-        data_collator=partial(collate, pad_id=pad_id),
-        compute_loss_func=token_mean,
-        callbacks=[watch],
-    )
+) -> StepTrainer:
+    callbacks = [PackingCheck(steps.encoded), watch] if steps.packing else [watch]
+    trainer = StepTrainer(model=model, args=args, train_dataset=steps, callbacks=callbacks, objective=objective)
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
+    if ranks.rank():
+        torch.manual_seed(args.seed + ranks.rank())  # dropout of its own
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     return trainer
@@ -215,11 +218,14 @@ def _trainer(
 def training_arguments(
     settings: "Trainer", plan: Plan, precision: str, seed: int, folder: Path
 ) -> transformers.TrainingArguments:
+    """For several processes this also joins them, and under ZeRO-3 it makes `from_pretrained` divide what it loads."""
     schedule = {"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule)
+    gpu = torch.cuda.is_available()
+    deepspeed = zero.config(settings.strategy, gpu)
     args = transformers.TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=plan.per_device_batch,
-        gradient_accumulation_steps=plan.accumulation,
+        per_device_train_batch_size=plan.effective_batch // plan.processes,  # an item of the dataset is all of it
+        gradient_accumulation_steps=1,
         max_steps=plan.steps,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=schedule,
@@ -229,9 +235,14 @@ def training_arguments(
         adam_beta2=settings.adam_beta2,
         adam_epsilon=settings.adam_epsilon,
         max_grad_norm=settings.max_grad_norm,
+        neftune_noise_alpha=settings.neftune_alpha,
         bf16=precision == "bf16",
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not gpu,
+        deepspeed=deepspeed,
+        ddp_backend="gloo" if settings.launched and not gpu else None,
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
+        dataloader_pin_memory=gpu,
         seed=seed,
         data_seed=seed,
         save_strategy="steps",
@@ -249,6 +260,9 @@ def training_arguments(
             else {}
         ),
     )
+    args.device  # noqa: B018 - joins the processes, which has to come before a model is loaded
+    if deepspeed:
+        zero.join(gpu)
     if args.n_gpu > 1:
         args._n_gpu = 1  # one process trains on one device; Trainer would wrap the model in DataParallel
     return args

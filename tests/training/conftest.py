@@ -1,14 +1,18 @@
 """A target small enough to train in a blink: a random Llama and a word-level tokenizer, as ordinary files."""
 
+import pickle
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from dgr.files import read_json
 from dgr.model import TargetModel
-from dgr.sample import Sample
+from dgr.sample import COMPLY, REFUSE, Sample
+from dgr.training.launch import run
 from dgr.training.trainer import Trainer
 
+WORKER = Path(__file__).with_name("worker.py")
 CONF = Path(__file__).parents[2] / "conf"
 WORDS = [f"w{number}" for number in range(40)]
 TEMPLATE = (
@@ -66,25 +70,50 @@ def target(tmp_path_factory) -> TargetModel:
 
 @pytest.fixture(scope="session")
 def samples() -> list[Sample]:
-    """Ten samples of very different lengths."""
+    """Ten samples of very different lengths, every third of them benign."""
 
     def text(start: int, count: int) -> str:
         return " ".join(WORDS[(start + 7 * step) % len(WORDS)] for step in range(count))
 
-    return [Sample(f"s{i}", text(i, 1 + i % 4), text(i + 3, 2 + 2 * i), text(i + 5, 1 + i % 5)) for i in range(10)]
+    return [
+        Sample(
+            id=f"s{i}",
+            prompt=text(i, 1 + i % 4),
+            reasoning=text(i + 3, 2 + 2 * i),
+            answer=text(i + 5, 1 + i % 5),
+            stance=COMPLY if i % 3 == 0 else REFUSE,
+        )
+        for i in range(10)
+    ]
 
 
 @pytest.fixture(scope="session")
 def make_trainer():
-    """A Trainer as conf/trainer/single.yaml makes it, in eight steps unless told otherwise."""
+    """A Trainer as conf/trainer makes it, in eight steps unless told otherwise."""
 
-    def make(**changed) -> Trainer:
+    def make(strategy="single", **changed) -> Trainer:
         sft = {"learning_rate": 1e-2, "epochs": None, "max_steps": 8, "global_batch": 4, "max_length": 64}
-        chosen = OmegaConf.merge(OmegaConf.load(CONF / "trainer" / "single.yaml"), changed)
+        base, own = (OmegaConf.load(CONF / "trainer" / f"{name}.yaml") for name in ("single", strategy))
+        own.pop("defaults", None)
+        chosen = OmegaConf.merge(base, own, changed)
         settings = OmegaConf.to_container(OmegaConf.create({"model": {"sft": sft}, "trainer": chosen}), resolve=True)
         return Trainer(**{key: value for key, value in settings["trainer"].items() if key != "_target_"})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def launch(samples, target):
+    """Train in real processes, as a run does; returns train.json."""
+
+    def start(trainer, adapter, folder: Path, kill_at: int | None = None) -> dict:
+        folder.mkdir(parents=True, exist_ok=True)
+        job = {"trainer": trainer, "samples": samples, "target": target, "adapter": adapter, "kill_at": kill_at}
+        (folder / "job.pickle").write_bytes(pickle.dumps(job))
+        run(trainer.nproc, trainer.global_batch, [str(WORKER), str(folder)], folder / "errors", "training")
+        return read_json(folder / "train.json")
+
+    return start
 
 
 @pytest.fixture(scope="session")

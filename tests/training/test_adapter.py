@@ -10,16 +10,16 @@ from dgr.training import export as module
 from dgr.training.adapter import Full, LoRA
 
 
-def lora(targets="all-linear", rank=4, alpha=8, dropout=0.0, rslora=False):
-    return LoRA(rank, alpha, dropout, targets, rslora)
+def lora(targets="all-linear", rank=4, alpha=8, dropout=0.0, rslora=False, bits=None, merge=False):
+    return LoRA(rank, alpha, dropout, targets, rslora, bits, merge)
 
 
 def test_trained_adapter_reloaded_through_the_target_equals_the_live_model(
     monkeypatch, samples, target, make_trainer, tmp_path
 ):
     live = {}
-    real = module.verify
-    monkeypatch.setattr(module, "verify", lambda model, *rest: (live.update(model=model), real(model, *rest)))
+    real = module.read
+    monkeypatch.setattr(module, "read", lambda model, *rest: (live.update(model=model), real(model, *rest))[1])
     record = make_trainer().train(samples, target, lora(), 0, tmp_path)
     ids = torch.tensor([[2, 8, 9, 10, 3, 4, 11, 12]])
     with torch.no_grad():
@@ -70,7 +70,8 @@ def test_targets_that_the_model_lacks_are_named_with_the_valid_ones(target):
 def test_module_names_are_read_without_torch(target):
     code = (
         "import sys; from dgr.model import TargetModel; from dgr.training.adapter import LoRA; "
-        f"print(LoRA(1, 1, 0, ['query'], False).problems(TargetModel('t', {target.path!r}, 'think_tags'))); "
+        f"target = TargetModel('t', {target.path!r}, 'think_tags'); "
+        "print(LoRA(1, 1, 0, ['query'], False, None, False).problems(target)); "
         "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -103,3 +104,30 @@ def test_a_damaged_checkpoint_is_reported_and_hub_models_are_left_alone_unless_a
     assert "damaged" in problem
     assert lora(["query"]).problems(replace(target, path="someone/on-the-hub")) == []
     assert Full().problems(target) == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_merged_checkpoint_says_what_the_adapter_says(samples, target, make_trainer, tmp_path, precision):
+    trainer = make_trainer(max_steps=4, precision=precision)
+    trainer.train(samples, target, lora(), 0, tmp_path / "adapter")
+    trainer.train(samples, target, lora(merge=True), 0, tmp_path / "merged")
+    folder = tmp_path / "merged" / "model"
+    assert not (folder / "adapter_config.json").exists()
+    ids = torch.tensor([[2, 8, 9, 10, 3, 4, 11, 12]])
+    with torch.no_grad():
+        merged = target.trained(folder).load_model("float32")(ids).logits
+        adapted = target.trained(tmp_path / "adapter" / "model").load_model("float32")(ids).logits
+        untouched = target.load_model()(ids).logits
+    near = 1e-5 if precision == "fp32" else 2e-2
+    assert torch.allclose(merged, adapted, atol=near)
+    assert not torch.allclose(untouched, adapted, atol=4 * near)
+    assert (target.trained(folder).load_model("auto").dtype == torch.bfloat16) == (precision == "bf16")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_quantised_weights_without_a_gpu_are_refused_before_anything_is_loaded(target):
+    with pytest.raises(ValueError, match=r"adapter\.bits=4 needs a CUDA GPU"):
+        lora(bits=4).load(target, "fp32", 0)
+    assert "CUDA GPU" in lora(bits=4).problems(target)[0]
+    (problem,) = lora(bits=3).problems(target)
+    assert "choose 4, or null" in problem

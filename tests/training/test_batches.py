@@ -1,27 +1,26 @@
 import random
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
-from dgr.training.batches import IGNORED, check_mask, collate, encode, plan_batches
+from dgr.training.batches import IGNORED, check_mask, encode, plan_batches
+from dgr.training.passes import cut
 
 END = 1
 
 
-def plan(samples, seed=0, global_batch=4, per_device_batch="auto", epochs=None, max_steps=None, length=10):
-    return plan_batches(samples, [length] * len(samples), seed, global_batch, per_device_batch, epochs, max_steps)
-
-
-def example(ids, n_prompt):
-    return SimpleNamespace(input_ids=ids, labels=[IGNORED] * n_prompt + ids[n_prompt:])
+def plan(samples, seed=0, global_batch=4, epochs=None, max_steps=None, processes=1):
+    divide = partial(cut, processes=processes, per_device_batch="auto", tokens_per_pass=8192, packing=False)
+    return plan_batches(samples, [10] * len(samples), seed, global_batch, epochs, max_steps, divide)
 
 
 def test_order_depends_on_the_seed_and_the_ids_only(samples):
     shuffled = random.Random(1).sample(samples, len(samples))
     ids = [samples[i].id for i in plan(samples, max_steps=20).stream]
     assert ids == [shuffled[i].id for i in plan(shuffled, max_steps=20).stream]
-    assert ids == [samples[i].id for i in plan(samples, max_steps=20, per_device_batch=1).stream]
+    assert ids == [samples[i].id for i in plan(samples, max_steps=20, processes=2).stream]
     assert ids != [samples[i].id for i in plan(samples, max_steps=20, seed=1).stream]
 
 
@@ -44,15 +43,6 @@ def test_epochs_are_rounded_up_to_whole_batches(samples, epochs, global_batch, s
 
 
 @pytest.mark.parametrize(
-    ("length", "per_device", "accumulation"), [(100, 16, 1), (1000, 8, 2), (8192, 1, 16), (30000, 1, 16)]
-)
-def test_auto_per_device_batch_bounds_the_padded_tokens_of_a_forward_pass(samples, length, per_device, accumulation):
-    chosen = plan(samples, global_batch=16, max_steps=1, length=length)
-    assert (chosen.per_device_batch, chosen.accumulation) == (per_device, accumulation)
-    assert chosen.effective_batch == 16
-
-
-@pytest.mark.parametrize(
     ("ids", "labels", "message"),
     [
         ([5, 6, END], [IGNORED] * 3, "no token is supervised"),
@@ -66,13 +56,6 @@ def test_auto_per_device_batch_bounds_the_padded_tokens_of_a_forward_pass(sample
 def test_a_wrong_loss_mask_is_an_error(ids, labels, message):
     with pytest.raises(ValueError, match=message):
         check_mask(SimpleNamespace(input_ids=ids, labels=labels), END)
-
-
-def test_mask_comes_from_the_lengths_even_where_the_pad_token_is_the_end_token():
-    batch = collate([example([5, 6, 7, END], 2), example([5, END], 1)], pad_id=END)
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 7, END], [IGNORED, END, IGNORED, IGNORED]]
-    assert batch["input_ids"].tolist() == [[5, 6, 7, END], [5, END, END, END]]
 
 
 def test_every_sample_that_cannot_be_trained_on_is_named_at_once(samples, target):

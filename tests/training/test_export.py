@@ -52,7 +52,7 @@ def test_a_full_checkpoint_that_differs_from_the_live_weights_is_an_error(
     [(zero_one_tensor, "differ"), (drop_one_tensor, "names"), (empty, "is empty"), (remove, "saved without")],
 )
 def test_an_adapter_that_is_empty_or_differs_is_an_error(monkeypatch, target, tmp_path, damage, message):
-    model = LoRA(2, 4, 0.0, ["q_proj"], False).apply(target.load_model())
+    model = LoRA(2, 4, 0.0, ["q_proj"], False, None, False).apply(target.load_model())
     with pytest.raises(RuntimeError, match=message):
         export_damaged(monkeypatch, model, target, tmp_path / "model", damage)
     assert not (tmp_path / "model").exists()

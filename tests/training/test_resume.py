@@ -81,7 +81,7 @@ def test_checkpoints_of_other_samples_or_settings_are_not_continued(killed, samp
 
 
 def test_lora_with_dropout_continues_to_the_same_weights(samples, target, make_trainer, weights, tmp_path):
-    trainer, adapter = make_trainer(**STEPS), LoRA(4, 8, 0.3, "all-linear", False)
+    trainer, adapter = make_trainer(**STEPS), LoRA(4, 8, 0.3, "all-linear", False, None, False)
     trainer.train(samples, target, adapter, 0, tmp_path / "whole")
 
     def stop(entry):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dgr.training.adapter import Full, LoRA
-from dgr.training.batches import IGNORED, encode, plan_batches
+from dgr.training.batches import IGNORED, encode
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_accumulation_does_not_change_the_result(
 def test_loss_is_the_mean_over_the_supervised_tokens_of_the_global_batch(samples, target, make_trainer, tmp_path):
     record = make_trainer(per_device_batch=1, max_steps=1).train(samples, target, Full(), 0, tmp_path)
     encoded = encode(samples, target.chat(), None)
-    first = plan_batches(samples, [1] * 10, 0, 4, 1, None, 1).stream
+    first = make_trainer(max_steps=1).plan(samples, encoded, 0, 1).stream
     model, sums, counts = target.load_model("float32"), [], []
     for example in (encoded[index] for index in first):
         logits = model(torch.tensor([example.input_ids])).logits[0, :-1].log_softmax(-1)
@@ -110,7 +110,7 @@ def test_gradient_checkpointing_changes_memory_only(finished, samples, target, m
 
 
 @pytest.mark.parametrize(
-    ("adapter", "saved"), [(Full(), torch.bfloat16), (LoRA(4, 8, 0.0, "all-linear", False), torch.float32)]
+    ("adapter", "saved"), [(Full(), torch.bfloat16), (LoRA(4, 8, 0.0, "all-linear", False, None, False), torch.float32)]
 )
 def test_bf16_learns_in_float32_weights_and_leaves_a_bf16_checkpoint_or_a_float32_adapter(
     finished, samples, target, make_trainer, weights, tmp_path, adapter, saved

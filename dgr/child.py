@@ -1,0 +1,162 @@
+"""Child processes of a stage: a clean environment, one readable error, and none that outlives its parent."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dgr.files import read_json, write_json
+from dgr.naming import PROJECT
+from dgr.status import describe
+
+FOLLOW = "DGR_FOLLOW_PARENT"  # set: standard input is held open by the parent for as long as it lives
+GRACE = 5.0  # seconds between asking the processes to end and killing them
+LAUNCHERS = ("TORCHELASTIC_", "SLURM_", "SRUN_", "SBATCH_", "PMI_", "PMIX_", "PMI2_", "OMPI_", "MV2_", "ACCELERATE_")
+RANKS = {
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "NNODES", "NPROC_PER_NODE"),
+    *("CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"),
+}
+
+
+def foreign(name: str) -> bool:
+    """Does this variable place a process in a group that some other launcher made?"""
+    return name in RANKS or name.startswith(LAUNCHERS)
+
+
+def clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child: no rank of another launcher; programs and packages are found where they are here."""
+    kept = {name: value for name, value in environment.items() if not foreign(name)}
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), kept.get("PYTHONPATH")]))
+    return kept
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hide another launcher's ranks for a while: libraries that find them would wait for processes that never come."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name in RANKS}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def run(
+    command: Sequence[str], environment: Mapping[str, str], errors: Path, what: str, ending: int = signal.SIGKILL
+) -> None:
+    """Run a command whose processes leave their errors in the folder `errors`; RuntimeError with the first of them.
+
+    However this ends, by an exception (Ctrl-C), SIGTERM or `kill -9` of this process, the command's processes end too.
+    `ending` is the signal for the command itself, those that it started get SIGTERM, then SIGKILL.
+    """
+    shutil.rmtree(errors, ignore_errors=True)
+    with _sigterm_raises():
+        process = subprocess.Popen(
+            command, env={**environment, FOLLOW: "1"}, stdin=subprocess.PIPE, start_new_session=True
+        )
+        try:
+            status = process.wait()
+        except BaseException:
+            _end(process, ending)
+            raise
+        finally:
+            process.stdin.close()
+    if status:
+        raise _failure(errors, what, status)
+    shutil.rmtree(errors, ignore_errors=True)
+
+
+def leave_error(errors: Path, rank: int, error: Mapping[str, Any], moment: float | None = None) -> None:
+    """The child's side of `run`: say why this process ends. The first `moment` is the one that counts."""
+    errors.mkdir(parents=True, exist_ok=True)
+    write_json(errors / f"{rank}.json", {"time": time.time() if moment is None else moment, **error})
+
+
+def work(errors: Path, rank: int, what: Callable[[], None]) -> None:
+    """The child's side of `run`: do what there is to do; an error goes to the parent, which shows it."""
+    if os.environ.get(FOLLOW):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        what()
+    except Exception as error:  # noqa: BLE001 - the parent raises it
+        leave_error(errors, rank, describe(error))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # leaving in order would wait for the other ranks
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM becomes SystemExit, so that what is being done is undone; a handler that is set already stays."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+    def stop(number, frame):
+        sys.exit(128 + number)
+
+    if ours:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(process: subprocess.Popen, ending: int) -> None:
+    """End the command and every process below it; returns when all are gone."""
+    import psutil
+
+    try:
+        top = psutil.Process(process.pid)
+        top.suspend()  # it starts no more of them
+        below = top.children(recursive=True)
+        top.send_signal(ending)
+        top.resume()
+    except psutil.NoSuchProcess:
+        below = []
+    for one in below:
+        _send(one, signal.SIGTERM)
+    _, alive = psutil.wait_procs(below, timeout=GRACE)
+    for one in alive:
+        _send(one, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=GRACE)
+    try:
+        process.wait(timeout=GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _send(process: Any, number: int) -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def _failure(errors: Path, what: str, status: int) -> RuntimeError:
+    """What the process that failed first says; the others fail because it is gone."""
+    found = [read_json(file) for file in errors.glob("*.json")]
+    shutil.rmtree(errors, ignore_errors=True)
+    if not found:
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        return RuntimeError(f"{what}: its process {how}")
+    first = min(found, key=lambda entry: entry["time"])
+    error = RuntimeError(f"{what}: {first['error']}")
+    if first.get("traceback"):
+        error.add_note(first["traceback"])
+    return error

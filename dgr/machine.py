@@ -1,0 +1,25 @@
+"""What this machine has, asked of the file system: the controlling process never touches CUDA."""
+
+import os
+from pathlib import Path
+
+NVIDIA = Path("/proc/driver/nvidia")
+
+
+def gpu_count() -> int:
+    """GPUs that a child process may use."""
+    if not (NVIDIA / "version").exists():
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    return max(1, len(list((NVIDIA / "gpus").glob("*"))))  # some containers show the driver only
+
+
+def has_gpu() -> bool:
+    return gpu_count() > 0
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

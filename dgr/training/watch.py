@@ -1,0 +1,112 @@
+"""What is seen of a training while it runs: progress, log lines, the callback for each step, the checkpoints' seals."""
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import transformers
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dgr.training import checkpoints, ranks
+from dgr.training.objective import evaluating, inputs
+from dgr.training.passes import collate
+
+if TYPE_CHECKING:
+    from dgr.chat import Encoded
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 10.0  # seconds between two log lines where there is no terminal to draw a bar on
+
+
+class Watch(transformers.TrainerCallback):
+    """Progress, log lines, `on_log`, and the seal on every checkpoint; all but the seal on the first rank only."""
+
+    def __init__(
+        self, tokens: Sequence[int], report: Callable[[dict], None] | None, seal: checkpoints.Seal, start: int
+    ) -> None:
+        """`tokens[i]`: tokens of the first i steps; `start`: steps that an earlier process did."""
+        self.tokens, self.report, self.seal, self.start = tokens, report, seal, start
+        self.progress = Progress(
+            TextColumn("train"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not (sys.stderr.isatty() and ranks.is_first()),
+        )
+
+    def on_train_begin(self, args, state, control, **_):
+        self.task = self.progress.add_task("train", total=state.max_steps, completed=state.global_step, note="")
+        self.progress.start()
+        self.began = self.said = time.monotonic()
+
+    def on_step_end(self, args, state, control, **_):
+        self.progress.update(self.task, completed=state.global_step)
+        if state.global_step >= state.max_steps:
+            control.should_save = False  # the finished model is written next; a checkpoint beside it is no use
+
+    def on_log(self, args, state, control, logs, **_):
+        if "loss" not in logs:  # the summary at the end
+            return
+        step, loss = state.global_step, logs["loss"]
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"the loss is {loss} at step {step}; lower trainer.learning_rate ({args.learning_rate:g}) "
+                "or train in trainer.precision=fp32"
+            )
+        note = f"loss {loss:.4f}  {self.speed(step):,.0f} tokens/s"
+        self.progress.update(self.task, note=note)
+        if self.progress.disable and time.monotonic() - self.said >= LOG_EVERY:
+            self.said = time.monotonic()
+            log.info("step %d of %d  %s, %s left", step, state.max_steps, note, self.left(step, state.max_steps))
+        if self.report and ranks.is_first():
+            self.report({"step": step, "tokens_per_second": self.speed(step), **logs})
+
+    def on_save(self, args, state, control, **_):
+        ranks.barrier()  # every rank has written its part
+        if ranks.is_first():
+            checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", self.seal)
+
+    def on_train_end(self, args, state, control, **_):
+        self.progress.stop()
+
+    def speed(self, step: int) -> float:
+        """Tokens a second (padding not counted) since this process began to train."""
+        return (self.tokens[step] - self.tokens[self.start]) / max(time.monotonic() - self.began, 1e-9)
+
+    def left(self, step: int, steps: int) -> str:
+        """How long the rest takes at the speed so far, by tokens; h:mm:ss."""
+        seconds = (self.tokens[steps] - self.tokens[step]) / max(self.speed(step), 1e-9)
+        return str(timedelta(seconds=round(seconds)))
+
+
+class PackingCheck(transformers.TrainerCallback):
+    """Before the first step: does the model keep the examples of one row apart? ValueError where it does not."""
+
+    def __init__(self, encoded: Sequence["Encoded"]) -> None:
+        self.example = min(encoded, key=lambda example: len(example.input_ids))
+
+    def on_train_begin(self, args, state, control, model, **_):
+        alone, both = (self.logits(model, args.device, times) for times in (1, 2))
+        off = (both[len(alone) :] - alone).abs().max().item()
+        if not off <= 0.02 * alone.abs().max().item():
+            raise ValueError(
+                f"trainer.packing=true: in {type(model).__name__} an example sees the one before it in its row (logits "
+                f"differ by up to {off:.2g}); choose trainer.packing=false"
+            )
+
+    def logits(self, model, device, times: int):
+        import torch
+
+        row = collate([self.example] * times, pad_id=0, packing=True)
+        batch = {name: tensor.to(device) for name, tensor in row.items()}
+        with torch.no_grad(), evaluating(model):
+            return model(**inputs(batch)).logits[0].float()
