@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy, kl_div
 
 from dgr.chat import IGNORED
+from dgr.training import ranks
 
 Batch = dict[str, torch.Tensor]
 Base = Callable[[Batch, torch.Tensor], torch.Tensor]
@@ -58,7 +59,7 @@ class KLToBase(TokenLoss):
         logits = logits_at(model, batch, supervised)
         total = self.cross_entropy(logits, labels[supervised])
         benign = batch["benign"].roll(-1, dims=1) & supervised
-        if benign.any():
+        if benign.any() or ranks.together():  # of several processes all run equally often: ZeRO-3 needs them all
             target = self.base(batch, benign).log_softmax(-1)
             student = logits[benign[supervised]].log_softmax(-1)
             total = total + self.beta * kl_div(student, target, reduction="sum", log_target=True)
