@@ -23,8 +23,9 @@ def forever():
 work(Path(sys.argv[1], "errors"), int(os.environ["RANK"]), forever)
 """
 PARENT = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts in the background is deaf to Ctrl-C
 from dgr.training.launch import run
 folder = Path(sys.argv[1])
 run(2, 4, [str(folder / "rank.py"), str(folder)], folder / "errors", "training")
