@@ -57,11 +57,13 @@ class Watch(transformers.TrainerCallback):
         if "loss" not in logs:  # the summary at the end
             return
         step, loss = state.global_step, logs["loss"]
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"the loss is {loss} at step {step}; lower trainer.learning_rate ({args.learning_rate:g}) "
-                "or train in trainer.precision=fp32"
-            )
+        # Gradients too: DeepSpeed leaves out a step whose gradients are no numbers, and would go on so to the end.
+        for name, value in (("loss", loss), ("gradient norm", logs.get("grad_norm"))):
+            if value is not None and not math.isfinite(value):
+                raise RuntimeError(
+                    f"the {name} is {value} at step {step}; lower trainer.learning_rate ({args.learning_rate:g}) "
+                    "or train in trainer.precision=fp32"
+                )
         note = f"loss {loss:.4f}  {self.speed(step):,.0f} tokens/s"
         self.progress.update(self.task, note=note)
         if self.progress.disable and time.monotonic() - self.said >= LOG_EVERY:
