@@ -3,8 +3,8 @@
 Both arms share model, data, n and every other setting but the refinement, and are paired by seed and by item. With one
 seed and one reply an item, the p-value is the exact McNemar test's on the discordant items. Otherwise items (within
 their benchmark) and seeds are resampled together (the pigeonhole bootstrap of Owen 2007, clustered by item and seed);
-the interval is always the bootstrap's, over items alone where there is one seed. Benchmarks weigh alike, as they do in
-the means of metrics.json.
+over items alone where there is one seed. With several seeds the t test over the seeds' differences has to agree: the
+wider interval and the larger p count. Benchmarks weigh alike, as they do in the means of metrics.json.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from dgr.compare.rows import MEASURES, RunRows
 from dgr.compare.runs import Run
 
 RESAMPLES = 9_999
-MCNEMAR, BOOTSTRAP = "exact McNemar", "paired bootstrap"
+MCNEMAR, BOOTSTRAP, SEEDS = "exact McNemar", "paired bootstrap", "paired bootstrap, t over seeds"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ def compare(group: Group, baseline: Group, kind: str, rows: Mapping[Run, RunRows
     effect = float(np.mean([block.mean() for block in blocks]))
     low, high, p = resampled(blocks)
     method = BOOTSTRAP
-    if len(pairs) == 1 and not any(side.both_answers for side in pairs[0]):
+    if len(pairs) > 1:
+        low, high, p = over_seeds_too(blocks, low, high, p)
+        method = SEEDS
+    elif not any(side.both_answers for side in pairs[0]):
         p, method = mcnemar_p(np.concatenate([block[0] for block in blocks])), MCNEMAR
     points = [100 * number for number in (effect, low, high)]
     return Paired(group, baseline, kind, *points, p, len(pairs), sum(block.shape[1] for block in blocks), method)
@@ -110,6 +113,23 @@ def mcnemar_p(differences: np.ndarray) -> float:
 
     up, down = int((differences > 0).sum()), int((differences < 0).sum())
     return float(mcnemar([[0, up], [down, 0]], exact=True).pvalue) if up + down else 1.0
+
+
+def over_seeds_too(blocks: Sequence[np.ndarray], low: float, high: float, p: float) -> tuple[float, float, float]:
+    """The wider of the bootstrap's interval and the t interval over the seeds' differences, and the larger p.
+
+    Few seeds that happen to fall on the same side leave the bootstrap certain, however far apart they are.
+    """
+    from scipy.stats import ttest_1samp
+
+    by_seed = np.mean([block.mean(axis=1) for block in blocks], axis=0)
+    if np.ptp(by_seed) == 0:  # nothing differs between seeds, the t test has no error to go by
+        return low, high, p
+    found = ttest_1samp(by_seed, 0.0)
+    between = found.confidence_interval(CONFIDENCE)
+    # a difference of two shares lies between -1 and 1
+    left, right = max(float(between.low), -1.0), min(float(between.high), 1.0)
+    return min(low, left), max(high, right), max(p, float(found.pvalue))
 
 
 def resampled(blocks: Sequence[np.ndarray]) -> tuple[float, float, float]:

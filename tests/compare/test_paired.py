@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
 
 from dgr.compare.columns import Column, cell, rate
 from dgr.compare.comparison import compare_runs, with_rows
 from dgr.compare.page import write_rows
-from dgr.compare.paired import BOOTSTRAP, MCNEMAR, mcnemar_p, resampled
+from dgr.compare.paired import MCNEMAR, SEEDS, mcnemar_p, over_seeds_too, resampled
 from dgr.compare.runs import read_run
 
 
@@ -60,10 +60,10 @@ def test_several_seeds_are_paired_by_seed_and_resampled_with_the_items(add, numb
         folders.append(add(numbers(), "refine=vanilla", f"seed={seed}", hits={"chain": halves(theirs)}))
     folders.append(add(numbers(), "refine=dgr", "seed=9", hits={"chain": halves(0)}))  # without a partner
     (pair,) = comparison(folders, tmp_path).paired
-    assert (pair.method, pair.seeds) == (BOOTSTRAP, 3)
+    assert (pair.method, pair.seeds) == (SEEDS, 3)
     assert pair.effect == pytest.approx(100 * (10 + 12 + 10) / 40 / 3)
     assert pair.low < pair.effect < pair.high
-    assert pair.p < 0.01
+    assert pair.p == pytest.approx(ttest_1samp([10, 12, 10], 0).pvalue)
 
 
 def test_arms_are_compared_at_the_same_settings_only(add, numbers, tmp_path):
@@ -105,6 +105,16 @@ def test_rows_of_another_version_are_named_and_the_rest_is_compared(add, numbers
     assert any("chain.jsonl lacks 'item'" in problem for problem in said)
 
 
+def test_two_seeds_far_apart_are_no_proof_though_both_fall_on_one_side():
+    apart = [np.array([[-1.0] * 40 + [0.0] * 60, [-1.0] * 10 + [0.0] * 90])]
+    low, high, p = resampled(apart)
+    assert high < 0
+    assert p < 0.01
+    low, high, p = over_seeds_too(apart, low, high, p)
+    assert (low, p) == (-1.0, pytest.approx(ttest_1samp([-0.4, -0.1], 0).pvalue))
+    assert high > 0
+
+
 def test_no_discordant_item_is_no_difference():
     assert mcnemar_p(np.zeros(10)) == 1.0
     assert resampled([np.zeros((1, 10))]) == (0.0, 0.0, 1.0)
@@ -120,14 +130,17 @@ def test_the_bootstrap_s_interval_is_that_of_the_paired_differences():
     assert 0 < p < 0.05
 
 
-@pytest.mark.slow
-def test_two_equal_arms_rarely_differ():
-    """Of 200 pairs of equal arms with three seeds, at most 8 % differ at 5 % (three standard errors above it)."""
+@pytest.mark.parametrize("between", [0.0, 0.2])
+def test_two_equal_arms_rarely_differ(between):
+    """Of 200 pairs of equal arms with two seeds, at most 8 % differ at 5 % (two standard errors above it), also where
+    seeds differ by many points (`between`: their standard deviation)."""
     random, found = np.random.default_rng(1), 0
     for _ in range(200):
         easy = random.beta(2, 1, 150)
-        ours, theirs = (random.random((3, 150)) < easy for _ in range(2))
-        found += resampled([ours.astype(float) - theirs])[2] < 0.05
+        chances = (np.clip(easy + random.normal(0, between, (2, 1)), 0, 1) for _ in range(2))
+        ours, theirs = (random.random((2, 150)) < chance for chance in chances)
+        differences = [ours.astype(float) - theirs]
+        found += over_seeds_too(differences, *resampled(differences))[2] < 0.05
     assert found <= 16
 
 
