@@ -122,10 +122,8 @@ def _end(process: subprocess.Popen, ending: int) -> None:
 
     try:
         top = psutil.Process(process.pid)
-        top.suspend()  # it starts no more of them
         below = top.children(recursive=True)
         top.send_signal(ending)
-        top.resume()
     except psutil.NoSuchProcess:
         below = []
     for one in below:
