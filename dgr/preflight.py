@@ -1,9 +1,12 @@
 """Everything that can be known to be wrong before the first point starts, for all points, all at once."""
 
 import logging
+import os
 import re
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, make_dataclass
 from functools import cache
 from typing import Any, get_type_hints
@@ -33,6 +36,18 @@ class Mistakes(Exception):
             for message, count in found.items()
         ]
         super().__init__("\n".join([f"dgr: {len(found)} mistake(s), nothing was started:", *lines]))
+
+
+@contextmanager
+def ending_on_mistakes() -> Iterator[None]:
+    """Mistakes are printed and end the command with status 2; HYDRA_FULL_ERROR=1 shows the traceback."""
+    try:
+        yield
+    except Mistakes as mistakes:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        print(mistakes, file=sys.stderr)
+        sys.exit(2)
 
 
 class Preflight:

@@ -38,18 +38,13 @@ def main() -> None:
     """Exit status 0: every point finished; 1: one failed; 2: a mistake in the command, nothing was started."""
     from dgr.command import check
     from dgr.help import text
-    from dgr.preflight import Mistakes
+    from dgr.preflight import ending_on_mistakes
 
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(text())
         return
-    try:
+    with ending_on_mistakes():
         points = check(sys.argv[1:])
-    except Mistakes as mistakes:
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        print(mistakes, file=sys.stderr)
-        sys.exit(2)
     if points is None:  # a question that Hydra answers
         return run()
     grid.extend(point.folder for point in points)

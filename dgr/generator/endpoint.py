@@ -31,13 +31,14 @@ class Unavailable(Exception):
 
 
 class Endpoint:
-    """Where requests are posted. `key` goes into the header of the requests and nowhere else."""
+    """Where requests are posted. `key` goes into the header of the requests and nowhere else; `where` is the node of
+    the config that errors point to."""
 
-    def __init__(self, url: str, key: str | None, concurrency: int, timeout: float, attempts: int) -> None:
+    def __init__(self, url: str, key: str | None, concurrency: int, timeout: float, attempts: int, where: str) -> None:
         import httpx2
 
         logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs a line a request
-        self.url, self.attempts = url, attempts
+        self.url, self.attempts, self.where = url, attempts, where
         self._key = key
         self._client = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -87,7 +88,7 @@ class Endpoint:
         if response.status_code in (401, 403):
             raise ValueError(
                 f"{self.url} refuses the API key (HTTP {response.status_code}); check the variable that "
-                "generator.api_key_env names, and that the key may use this model"
+                f"{self.where}.api_key_env names, and that the key may use this model"
             )
         if response.status_code != 200:
             raise ValueError(f"{self.url} answers HTTP {response.status_code}: {said}")

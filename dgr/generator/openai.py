@@ -1,21 +1,17 @@
 """Replies by a server with OpenAI's interface: vLLM, SGLang, llama.cpp, transformers serve, or a hosted one."""
 
-import asyncio
 import logging
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import cache
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from dgr.chat import Chat
 from dgr.generator import LENGTH, STOP, Generator, Reply, Request, Sampling
-from dgr.generator.endpoint import Endpoint, Unavailable
+from dgr.generator.endpoint import Unavailable
 from dgr.generator.resume import Keep, resumed
+from dgr.generator.server import ask_all, server_problems
 from dgr.model import TargetModel
-from dgr.progress import Progress, progress
+from dgr.progress import progress
 from dgr.sample import digest, seed_for
 from dgr.store import Journal
 
@@ -56,46 +52,10 @@ class OpenAI:
         return f"openai {digest(*settings, self.local.fingerprint())}"
 
     def problems(self) -> list[str]:
-        found = [*self._url_problems(), *self._key_problems()]
+        found = server_problems(self, "generator")
         if self.endpoint not in PATHS:
             found.append(f"generator.endpoint={self.endpoint}: choose {COMPLETIONS} or {CHAT}")
-        for key in ("concurrency", "max_attempts"):
-            if getattr(self, key) < 1:
-                found.append(f"generator.{key}={getattr(self, key)}: must be at least 1")
-        if self.timeout <= 0:
-            found.append(f"generator.timeout={self.timeout}: must be above 0 seconds")
-        if not all(map(find_spec, ("httpx2", "tenacity"))):
-            found.append("generator=openai needs a package that is not installed: pip install 'dgr[openai]'")
         return found + self.local.problems()
-
-    def _url_problems(self) -> Iterator[str]:
-        try:
-            url = urlsplit(self.base_url)
-            valid = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
-        except ValueError:
-            valid = False
-        if not valid:
-            yield f"generator.base_url={self.base_url}: give a URL such as http://127.0.0.1:8000/v1"
-        elif url.username or url.password or url.query or url.fragment:
-            yield (
-                f"generator.base_url (host {url.hostname}): no user, password or query may be in it, it is written to "
-                "files; put the key into the variable that generator.api_key_env names"
-            )
-        elif url.path.rstrip("/").endswith("completions"):
-            yield f"generator.base_url={self.base_url}: give it without the endpoint, up to /v1"
-
-    def _key_problems(self) -> Iterator[str]:
-        if self.api_key_env is None:
-            return
-        if not self.api_key_env.isidentifier():  # somebody may have put the key itself here: do not repeat it
-            yield "generator.api_key_env is no name of a variable; give the name, never the key (null: no key)"
-        elif not os.environ.get(self.api_key_env):
-            yield (
-                f"generator.api_key_env={self.api_key_env}: that variable is not set; export it with the API key, or "
-                "set generator.api_key_env=null for a server without one"
-            )
-        elif not _is_header(os.environ[self.api_key_env]):
-            yield f"generator.api_key_env={self.api_key_env}: the key in it holds blanks or characters no key has"
 
     def generate(
         self, target: TargetModel, requests: list[Request], sampling: Sampling, seed: int, journal: Journal
@@ -111,32 +71,19 @@ class OpenAI:
         def make(missing: list[Request], keep: Keep) -> None:
             dialogue = Dialogue(target.chat(), self.model or target.location, self.endpoint, sampling, self.extra_body)
             dialogue.check(missing)
+
+            def body(request: Request) -> dict[str, Any]:
+                return dialogue.body(request, seed_for(seed, "generate", request.id) % SEEDS)
+
             with progress("replies", len(missing)) as shown:
-                asyncio.run(self._ask_all(dialogue, missing, seed, keep, shown))
 
-        return resumed(requests, journal, make)
-
-    async def _ask_all(
-        self, dialogue: "Dialogue", requests: list[Request], seed: int, keep: Keep, shown: Progress
-    ) -> None:
-        waiting = iter(requests)
-        url = f"{self.base_url.rstrip('/')}/{PATHS[self.endpoint]}"
-        async with Endpoint(url, self._key(), self.concurrency, self.timeout, self.max_attempts) as endpoint:
-
-            async def ask_in_turn() -> None:
-                for request in waiting:
-                    body = dialogue.body(request, seed_for(seed, "generate", request.id) % SEEDS)
-                    reply = await endpoint.post(body, partial(dialogue.reply, request))
+                def answered(reply: Reply) -> None:
                     keep([reply])
                     shown.add(done=1, tokens=reply.n_tokens)
 
-            await asyncio.gather(*(ask_in_turn() for _ in range(min(self.concurrency, len(requests)))))
+                ask_all(self, PATHS[self.endpoint], "generator", missing, body, dialogue.reply, answered)
 
-    def _key(self) -> str | None:
-        found = [*self._key_problems()]
-        if found:
-            raise ValueError(found[0])
-        return os.environ[self.api_key_env] if self.api_key_env else None
+        return resumed(requests, journal, make)
 
 
 @dataclass(frozen=True)
@@ -233,8 +180,3 @@ def special_delimiters(chat: Chat) -> set[str]:
     special = chat.tokenizer.all_special_tokens
     delimiters = (chat.format.opening, chat.format.closing)
     return {text for text in delimiters if any(token in text for token in special)}
-
-
-def _is_header(key: str) -> bool:
-    """Characters that a header may hold: an error about any other would quote the key."""
-    return key.isascii() and key.isprintable() and " " not in key

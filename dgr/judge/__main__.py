@@ -120,20 +120,15 @@ def main() -> None:
     """Exit status 0: measured; 1: it failed; 2: a mistake in the command, nothing was started."""
     from hydra._internal.utils import get_args_parser
 
-    from dgr.preflight import Mistakes
+    from dgr.preflight import ending_on_mistakes
 
     argv = sys.argv[1:]
     if {"-h", "--help"} & set(argv):
         sys.argv.append("hydra.help.template='" + HELP.strip().replace("'", r"\'") + "'")
     asked = get_args_parser().parse_args(argv)
     if not (asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion):
-        try:
+        with ending_on_mistakes():
             check(argv)
-        except Mistakes as mistakes:
-            if os.environ.get("HYDRA_FULL_ERROR"):
-                raise
-            print(mistakes, file=sys.stderr)
-            sys.exit(2)
     run()
 
 

@@ -1,16 +1,14 @@
 """A judging model behind an endpoint with OpenAI's chat interface: a hosted one, or any server of one's own."""
 
-import asyncio
-import os
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from dgr.generator import Reply, Request, Sampling
-from dgr.generator.endpoint import Endpoint, Unavailable
-from dgr.generator.openai import FINISHED, OpenAI
+from dgr.generator.endpoint import Unavailable
+from dgr.generator.openai import CHAT, FINISHED, PATHS
 from dgr.generator.resume import Keep, resumed
+from dgr.generator.server import ask_all, server_problems
 from dgr.judge import JudgeContext
 from dgr.progress import progress
 from dgr.sample import digest
@@ -38,16 +36,7 @@ class Served:
         return digest(self.base_url, self.model, sorted(self.extra_body.items()))
 
     def problems(self) -> list[str]:
-        # The generator of the same interface knows what a URL and a key must be like, and never repeats a key.
-        found = [*OpenAI._url_problems(self), *OpenAI._key_problems(self)]
-        for key in ("concurrency", "max_attempts"):
-            if getattr(self, key) < 1:
-                found.append(f"generator.{key}={getattr(self, key)}: must be at least 1")
-        if self.timeout <= 0:
-            found.append(f"generator.timeout={self.timeout}: must be above 0 seconds")
-        if not all(map(find_spec, ("httpx2", "tenacity"))):
-            found.append("an endpoint needs a package that is not installed: pip install 'dgr[openai]'")
-        return [problem.replace("generator.", "model.") for problem in found]
+        return server_problems(self, "model")
 
     def hub_ids(self) -> list[tuple[str, str, str | None]]:
         return []
@@ -60,26 +49,16 @@ class Served:
         """Replies by id to messages of a user; those in the journal are not asked for again."""
 
         def make(missing: list[Request], keep: Keep) -> None:
-            asyncio.run(self._ask_all(missing, system, sampling, keep))
+            with progress("verdicts", len(missing)) as shown:
+
+                def answered(reply: Reply) -> None:
+                    keep([reply])
+                    shown.add(done=1, tokens=reply.n_tokens)
+
+                body = partial(self._body, system=system, sampling=sampling)
+                ask_all(self, PATHS[CHAT], "model", missing, body, _reply, answered)
 
         return resumed([Request(name, text, text) for name, text in asked.items()], context.journal, make)
-
-    async def _ask_all(self, requests: list[Request], system: str, sampling: Sampling, keep: Keep) -> None:
-        found = self.problems()
-        if found:
-            raise ValueError(found[0])
-        waiting = iter(requests)
-        url, key = f"{self.base_url.rstrip('/')}/chat/completions", os.environ.get(self.api_key_env or "")
-        with progress("verdicts", len(requests)) as shown:
-            async with Endpoint(url, key, self.concurrency, self.timeout, self.max_attempts) as endpoint:
-
-                async def ask_in_turn() -> None:
-                    for request in waiting:
-                        reply = await endpoint.post(self._body(request, system, sampling), partial(_reply, request))
-                        keep([reply])
-                        shown.add(done=1, tokens=reply.n_tokens)
-
-                await asyncio.gather(*(ask_in_turn() for _ in range(min(self.concurrency, len(requests)))))
 
     def _body(self, request: Request, system: str, sampling: Sampling) -> dict[str, Any]:
         messages = [{"role": "system", "content": system}] if system else []

@@ -8,9 +8,9 @@ FOLDER = Path(__file__).parent / "prompts"
 PLACEHOLDERS = ("prompt", "reasoning", "answer")
 
 
-def prompt_file(name: str) -> Path:
-    """The file of a prompt that ships with the package, or else of a path of the user's own."""
-    shipped = FOLDER / f"{name}.txt"
+def prompt_file(name: str, folder: Path = FOLDER) -> Path:
+    """The file of a prompt that ships with the package in `folder`, or else of a path of the user's own."""
+    shipped = folder / f"{name}.txt"
     return shipped if "/" not in name and shipped.is_file() else Path(name).expanduser()
 
 
@@ -28,15 +28,23 @@ def fill(template: str, **texts: str) -> str:
     return re.sub(pattern, lambda found: texts[found[0][1:-1]], template)
 
 
+def file_problem(name: str, folder: Path = FOLDER) -> str | None:
+    """Why there is no such prompt."""
+    if not prompt_file(name, folder).is_file():
+        shipped = ", ".join(sorted(file.stem for file in folder.glob("*.txt")))
+        return f"prompt={name}: no such file; choose one of {shipped}, or give the path of a file"
+    try:
+        prompt_file(name, folder).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"prompt={name}: the file cannot be read as text ({error})"
+    return None
+
+
 def prompt_problems(name: str, shows: Sequence[str] = PLACEHOLDERS) -> list[str]:
     """What is wrong with a prompt's name or file; `shows` names the places that it must have, it may have no other."""
-    if not prompt_file(name).is_file():
-        shipped = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
-        return [f"refine.prompt={name}: no such file; choose one of {shipped}, or give the path of a file"]
-    try:
-        template = load_prompt(name)
-    except (OSError, UnicodeDecodeError) as error:
-        return [f"refine.prompt={name}: the file cannot be read as text ({error})"]
+    if problem := file_problem(name):
+        return [f"refine.{problem}"]
+    template = load_prompt(name)
     there = [place for place in PLACEHOLDERS if "{" + place + "}" in template]
     missing, extra = [place for place in shows if place not in there], [place for place in there if place not in shows]
     found = []
