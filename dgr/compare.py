@@ -128,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m dgr.compare", description=__doc__.partition(":")[0])
     parser.add_argument("sweeps", nargs="+", metavar="outputs/<sweep>")
     parser.add_argument("--over-seeds", action="store_true", help="one row for all seeds; gap against tax over rows")
+    parser.add_argument("--wandb", action="store_true", help="save a W&B workspace and report of these sweeps, too")
     arguments = parser.parse_args(argv)
     folders: list[Path] = []
     for argument in arguments.sweeps:
@@ -136,7 +137,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{argument}: no run folders there (none holds a status.json); give outputs/<sweep>", file=sys.stderr)
             return 2
         folders += found
-    return report(folders, seeds_apart=not arguments.over_seeds)
+    status = report(folders, seeds_apart=not arguments.over_seeds)
+    if arguments.wandb:
+        from dgr.tracking.workspace import save
+
+        print(save(folders))
+    return status
 
 
 if __name__ == "__main__":

@@ -128,13 +128,11 @@ def evaluate(cfg: DictConfig, folder: Path) -> None:
 
 
 def record(cfg: DictConfig, folder: Path) -> None:
-    """metrics.json: every number of the point in one flat file, mirrored to the tracker."""
+    """metrics.json: every number of the point in one flat file."""
     base = folder / read_json(folder / "base.json")["evaluation"]
     metrics = build(cfg.evaluation).metrics(folder / "evaluation", base)
     for part in ("refine", "gap", "train"):
         metrics |= {f"{part}/{key}": value for key, value in read_json(folder / f"{part}.json").items() if _flat(value)}
-    losses = read_json(folder / "train.json")["loss"]
-    build(cfg.tracker).record(folder, OmegaConf.to_container(cfg, resolve=True), losses, metrics)
     write_json(folder / "metrics.json", metrics)
 
 
@@ -171,15 +169,20 @@ STAGES = (
 def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[Stage] = STAGES) -> None:
     """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json.
 
-    `place` stands before the run's name where it is logged.
+    A finished point that the tracker has not seen to its end is mirrored only. `place` stands before the run's name
+    where it is logged.
     """
+    tracker = build(cfg.tracker)
     with locked(folder / "run"):  # another command may be at the same point
-        if stages[-1].done(folder):
+        finished = stages[-1].done(folder)
+        if finished and tracker.done(folder):
             log.info("%s%s: finished before, skipped", place, folder.name)
-        else:
-            log.info("%s%s", place, folder.name)
-            write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-            _run_stages(cfg, folder, stages)
+            return
+        log.info("%s%s%s", place, folder.name, ": finished before, mirrored to the tracker" if finished else "")
+        with tracker.follow(folder, OmegaConf.to_container(cfg, resolve=True)):
+            if not finished:
+                write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+                _run_stages(cfg, folder, stages)
 
 
 def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:

@@ -1,41 +1,32 @@
-"""Trackers mirror a finished point's own files; the run folder stays the record that counts."""
+"""Trackers mirror a point's own files while it runs and when it ends; the run folder stays the record that counts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-LOSS_KEYS = ("train/loss", "train/learning_rate", "train/grad_norm")  # after the step, as in train.json
+
+class Tracker(Protocol):
+    """What watches a point from outside. Nothing that goes wrong in a tracker may stop the point."""
+
+    def done(self, folder: Path) -> bool:
+        """Is nothing left to mirror of a point that is finished?"""
+        ...
+
+    @contextmanager
+    def follow(self, folder: Path, config: dict[str, Any]) -> Iterator[None]:
+        """Around the stages of a point; an exception that passes through marks the point as failed."""
+        ...
 
 
 @dataclass(frozen=True)
 class NoTracker:
     """The null tracker."""
 
-    def record(self, folder: Path, config: dict[str, Any], losses: list[list[float]], metrics: dict[str, Any]) -> None:
-        """Nothing to do."""
+    def done(self, folder: Path) -> bool:
+        return True
 
-
-@dataclass(frozen=True)
-class WandbOffline:
-    """One offline W&B run a point: id and name = run id, group = sweep; loss curve and final metrics."""
-
-    project: str
-
-    def record(self, folder: Path, config: dict[str, Any], losses: list[list[float]], metrics: dict[str, Any]) -> None:
-        import wandb
-
-        run = wandb.init(
-            project=self.project,
-            id=config["run_id"],
-            name=config["run_id"],
-            group=config["sweep"],
-            config=config,
-            dir=folder,
-            mode="offline",
-            job_type="point",
-            settings=wandb.Settings(silent=True, console="off"),
-        )
-        with run:
-            for step, *values in losses:
-                run.log(dict(zip(LOSS_KEYS, values, strict=True)), step=step)
-            run.summary.update(metrics)
+    @contextmanager
+    def follow(self, folder: Path, config: dict[str, Any]) -> Iterator[None]:
+        yield
