@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.current
 
-.PHONY: setup sweep test lint bench wheel clean
+.PHONY: setup sweep test test-browser lint bench wheel clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,9 @@ sweep: setup
 
 test: setup lint
 	$(BIN)/python -m pytest
+
+test-browser: setup
+	$(BIN)/python -m pytest tests/compare -m browser -rs
 
 lint: setup
 	$(BIN)/ruff check .

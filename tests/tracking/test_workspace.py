@@ -4,9 +4,6 @@ import json
 
 import pytest
 
-from dgr import compare
-from dgr.files import write_json
-
 pytest.importorskip("wandb_workspaces")
 
 KEYS = ["safety/harmful_rate", "safety/refusal_rate", "over_refusal/rate", "reasoning/accuracy", "tax/reasoning"]
@@ -62,25 +59,6 @@ def test_a_figure_whose_metrics_no_run_has_is_left_out():
 
     titles = {title for title, *_ in panels(specification(workspace("", "dgr", ["a"], ["tax/reasoning"])))}
     assert titles == {"Tax by arm and n", "Training", "Samples and replies"}
-
-
-def test_compare_leaves_the_specification_and_says_that_there_is_no_login(tmp_path, monkeypatch, capsys):
-    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no_netrc"))
-    sweep = tmp_path / "mine"
-    for name, metrics in (("good", '{"tax/reasoning": 1.5, "reasoning/accuracy": 0.5}'), ("damaged", "{")):
-        (sweep / name).mkdir(parents=True)
-        write_json(sweep / name / "status.json", {"state": "finished"})
-        (sweep / name / "metrics.json").write_text(metrics)
-        (sweep / name / "config.yaml").write_text("tracker: {project: theirs, entity: team}\n")
-    assert compare.main([str(sweep), "--wandb"]) == 1, "one run is damaged"
-    said = capsys.readouterr().out.replace("\n", "")
-    assert "W&B: no login" in said
-    left = json.loads((sweep / "wandb-workspace.json").read_text())
-    assert (left["project"], left["entity"]) == ("theirs", "team")
-    assert "summary:tax/reasoning" in json.dumps(left)
-    assert left["spec"]["section"]["runSets"][0]["filters"]["filters"][0]["value"] == ["mine"]
 
 
 def test_a_server_that_cannot_be_reached_does_not_harm_the_comparison(tmp_path, monkeypatch):
