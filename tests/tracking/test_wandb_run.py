@@ -10,7 +10,7 @@ import pytest
 from offline_run import read_runs
 from omegaconf import OmegaConf
 
-from dgr import stages
+from dgr import child, stages
 from dgr.files import read_json, read_jsonl
 from dgr.tracking import wandb_run
 
@@ -157,19 +157,22 @@ def test_a_failed_point_says_why_and_the_next_start_continues_the_same_run(point
     assert tracker().done(folder)
 
 
-def test_a_stage_in_a_child_process_logs_into_the_point_s_run(point, monkeypatch):
+@pytest.mark.parametrize("processes", ["a child", "two ranks"])
+def test_processes_of_a_stage_log_into_the_point_s_run(point, monkeypatch, processes):
     folder, _ = point
     for file in ("train.json", "base.json", "metrics.json"):
         (folder / file).unlink()
+    two = {"strategy": "ddp", "nproc": 2} if processes == "two ranks" else {}
     cfg = OmegaConf.merge(
-        OmegaConf.load(folder / "config.yaml"), {"tracker": {"mode": "offline"}, "trainer": {"max_steps": 3}}
+        OmegaConf.load(folder / "config.yaml"), {"tracker": {"mode": "offline"}, "trainer": {"max_steps": 3, **two}}
     )
-    monkeypatch.setattr(stages, "has_gpu", lambda: True)
-    children = []
-    started = stages.run_in_child
-    monkeypatch.setattr(stages, "run_in_child", lambda *given: (children.append(given), started(*given)))
+    monkeypatch.setattr(stages, "has_gpu", lambda: processes == "a child")
+    started = []
+    run = child.run
+    monkeypatch.setattr(child, "run", lambda command, *given: (started.append(command), run(command, *given)))
     stages.run_point(cfg, folder, stages=[stage for stage in stages.STAGES if stage.name == "train"])
-    assert len(children) == 1
+    (command,) = started
+    assert ("dgr.training.torchrun" in command) == (processes == "two ranks")
     (file,) = folder.rglob("*.wandb")
     (found,) = read_runs(folder)
     assert [step for step, _ in found.curve("train/loss")] == [1, 2, 3]
