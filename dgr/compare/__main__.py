@@ -23,6 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.where and not any(run.metrics for run in runs):
         print(f"no finished run has {' and '.join(arguments.where)}", file=sys.stderr)
         return 2
+    arms = {run.named("refine"): None for run in runs if run.metrics}
+    if arguments.baseline and arms and arguments.baseline not in arms:
+        print(
+            f"--baseline {arguments.baseline}: no finished run of this arm; choose one of {', '.join(arms)}",
+            file=sys.stderr,
+        )
+        return 2
     return _compare(runs, arguments, arguments.out or beside(sweeps))
 
 
@@ -32,7 +39,7 @@ def _compare(runs: Sequence, arguments: argparse.Namespace, folder: Path) -> int
     from dgr.compare.page import ROWS, write_report, write_rows
 
     by_seed, out = not arguments.over_seeds, terminal.console()
-    comparison = compare_runs(runs, arguments.baseline)
+    comparison = compare_runs(runs, arguments.baseline or "vanilla")
     if comparison.runs:
         told, chunks = write_rows(comparison.runs, folder / ROWS)
         comparison = with_rows(comparison, told)
@@ -55,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--where", action="append", default=[], metavar="KEY=VALUE", help="only runs of which this is true; repeatable"
     )
-    parser.add_argument("--baseline", default="vanilla", metavar="ARM", help="compare with this arm (vanilla)")
+    parser.add_argument("--baseline", metavar="ARM", help="compare with this arm (vanilla)")
     parser.add_argument("--over-seeds", action="store_true", help="one row for all seeds; gap against tax over rows")
     parser.add_argument("--wandb", action="store_true", help="save a W&B workspace and report of these sweeps, too")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead of beside the sweep")

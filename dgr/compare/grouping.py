@@ -1,5 +1,6 @@
 """Points that differ in their seed only, as one; and whether the gap goes with the tax over such groups."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def rank_correlation(groups: Sequence[Metrics], first: str = GAP, second: str = 
     The interval is the percentile bootstrap's over groups, from five groups on; resamples in which one of the two never
     varies are left out.
     """
-    from scipy.stats import bootstrap, spearmanr
+    from scipy.stats import DegenerateDataWarning, bootstrap, spearmanr
 
     pairs = [(group[first], group[second]) for group in groups if first in group and second in group]
     if len(pairs) < 3 or any(len(set(column)) == 1 for column in zip(*pairs, strict=True)):
@@ -88,7 +89,9 @@ def rank_correlation(groups: Sequence[Metrics], first: str = GAP, second: str = 
         varies = np.ptp(left) > 0 and np.ptp(right) > 0
         return float(spearmanr(left, right).statistic) if varies else float("nan")
 
-    drawn = bootstrap(columns, rho, paired=True, vectorized=False, n_resamples=999, method="percentile", rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # of the interval that scipy makes with the nans
+        drawn = bootstrap(columns, rho, paired=True, vectorized=False, n_resamples=999, method="percentile", rng=0)
     low, high = np.nanpercentile(drawn.bootstrap_distribution, [2.5, 97.5])
     return Correlation(plain.rho, plain.p, plain.n, float(low), float(high))
 

@@ -72,6 +72,8 @@ def flat(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 def run_folders(sweep: Path) -> list[Path]:
     """Its run folders; ValueError where there are none."""
+    if not sweep.is_dir():
+        raise ValueError(f"{sweep}: there is no such folder; give outputs/<sweep>")
     found = sorted(status.parent for status in sweep.glob("*/status.json"))
     if not found:
         raise ValueError(f"{sweep}: no run folders there (none holds a status.json); give outputs/<sweep>")

@@ -124,6 +124,22 @@ def test_every_figure_draws_in_both_themes(page, theme):
     assert (ground == "rgb(255, 255, 255)") == (theme == "light")
 
 
+def test_no_button_of_a_figure_uploads_it(page):
+    page.execute_script("arguments[0].scrollIntoView()", find(page, ".plot"))
+    until(lambda: page.find_elements("css selector", ".modebar-btn"))
+    buttons = page.execute_script("return [...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title)")
+    assert "Download plot as a PNG" in buttons
+    assert not [title for title in buttons if "share" in title.lower() or "cloud" in title.lower()]
+
+
+def test_printing_draws_the_figures_that_were_not_seen_yet(page):
+    plots = page.find_elements("css selector", ".plot")
+    undrawn = [plot for plot in plots if not plot.find_elements("css selector", ".main-svg")]
+    assert undrawn, "drawn when seen"
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert all(plot.find_elements("css selector", ".main-svg") for plot in plots)
+
+
 def test_the_table_sorts_by_number_both_ways_with_the_keyboard_and_filters(page):
     from selenium.webdriver.common.keys import Keys
 

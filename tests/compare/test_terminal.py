@@ -69,11 +69,6 @@ def test_a_sweep_without_a_finished_run_is_listed_and_nothing_is_written(tmp_pat
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_wrong_folder_is_a_message(tmp_path, capsys):
-    assert main([str(tmp_path / "nothing")]) == 2
-    assert "no run folders" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("condition", "said"),
     [("refine", "give key=value"), ("no.such=1", "no run has this key"), ("refine=sdft", "no finished run has")],
@@ -97,3 +92,19 @@ def test_several_sweeps_are_written_beside_them_under_both_names(good, add, numb
     other = add(numbers(), "refine=dgr", sweep="other").parent
     assert main([str(good.parent), str(other)]) == 0
     assert (good.parent.parent / "some+other" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere: there is no such folder; give outputs/<sweep>"),
+        (["empty"], "empty: no run folders there (none holds a status.json); give outputs/<sweep>"),
+        (["some", "--baseline", "nope"], "--baseline nope: no finished run of this arm; choose one of dgr"),
+    ],
+)
+def test_a_mistake_in_the_command_is_named(tmp_path, monkeypatch, capsys, add, numbers, arguments, said):
+    (tmp_path / "empty").mkdir()
+    add(numbers(), sweep="some")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.strip() == said

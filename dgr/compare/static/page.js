@@ -55,7 +55,10 @@ function draw(place, panel) {
   if (long && narrow) layout.yaxis = { ...layout.yaxis, tickfont: { size: 8 } };
   const traces = panel.data.map((trace) => trace.mode === "markers+text" ? { ...trace, textfont: { color: ink } } : trace);
   drawn.set(place, panel);
-  Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover" });
+  Plotly.react(place, traces, layout, {
+    responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover",
+    showSendToCloud: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d"], // nothing is uploaded
+  });
 }
 
 function figures() {
@@ -82,6 +85,9 @@ function figures() {
   // plotly comes last in the page, so that the numbers are there before it
   const begin = () => document.querySelectorAll(".plot").forEach((place) => watch.observe(place));
   if (window.Plotly) begin(); else addEventListener("DOMContentLoaded", begin);
+  addEventListener("beforeprint", () => {
+    for (const place of document.querySelectorAll(".plot")) if (!drawn.has(place)) draw(place, place.panel);
+  });
 }
 // Titles are escaped for plotly, which reads tags; outside of it they are plain text.
 function unescaped(text) {
