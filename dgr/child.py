@@ -1,5 +1,6 @@
 """Child processes of a stage: a clean environment, one readable error, and none that outlives its parent."""
 
+import logging
 import os
 import shutil
 import signal
@@ -12,9 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dgr import stopping
 from dgr.files import read_json, write_json
 from dgr.naming import PROJECT
 from dgr.status import describe
+
+log = logging.getLogger(__name__)
 
 FOLLOW = "DGR_FOLLOW_PARENT"  # set: standard input is held open by the parent for as long as it lives
 GRACE = 5.0  # seconds between asking the processes to end and killing them
@@ -50,28 +54,82 @@ def alone() -> Iterator[None]:
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str], errors: Path, what: str, ending: int = signal.SIGKILL
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    errors: Path,
+    what: str,
+    ending: int = signal.SIGKILL,
+    patience: float = 0,
 ) -> None:
     """Run a command whose processes leave their errors in the folder `errors`; RuntimeError with the first of them.
 
     However this ends, by an exception (Ctrl-C), SIGTERM or `kill -9` of this process, the command's processes end too.
-    `ending` is the signal for the command itself, those that it started get SIGTERM, then SIGKILL.
+    `ending` is the signal for the command itself, those that it started get SIGTERM, then SIGKILL. Where this process
+    is asked to stop, the command is told (`stopping.asked`), and has `patience` seconds to save and end by itself.
     """
     shutil.rmtree(errors, ignore_errors=True)
-    with _sigterm_raises():
-        process = subprocess.Popen(
-            command, env={**environment, FOLLOW: "1"}, stdin=subprocess.PIPE, start_new_session=True
-        )
+    wish = errors.with_name("stop")
+    process = None
+    try:
+        wish.write_text("")
+        with stopping.finishing(), stopping.deaf():
+            own = {FOLLOW: "1", stopping.WISH: str(wish.resolve())}
+            process = subprocess.Popen(
+                command, env={**environment, **own}, stdin=subprocess.PIPE, start_new_session=True
+            )
+        status = _wait(process)
+    except BaseException as error:
         try:
-            status = process.wait()
-        except BaseException:
-            _end(process, ending)
-            raise
+            if isinstance(error, stopping.Stopped) and process and process.poll() is None and patience:
+                _let_save(process, wish, error, patience, errors, what)
         finally:
+            if process:
+                _end(process, ending)
+            shutil.rmtree(errors, ignore_errors=True)
+        raise
+    finally:
+        if process:
             process.stdin.close()
+        wish.unlink(missing_ok=True)
     if status:
         raise _failure(errors, what, status)
     shutil.rmtree(errors, ignore_errors=True)
+
+
+def call(command: Sequence[str]) -> int:
+    """Run a command and return its exit status; it ends with this process, and does not hear a cluster's warnings."""
+    process = None
+    try:
+        with stopping.finishing(), stopping.deaf():
+            process = subprocess.Popen(command)
+        return _wait(process)
+    except BaseException:
+        if process:
+            _end(process, signal.SIGTERM)
+        raise
+
+
+def _wait(process: subprocess.Popen) -> int:
+    status = process.wait()
+    if status in (-signal.SIGTERM, 128 + signal.SIGTERM):
+        stopping.asked_soon()  # sent to every process of a job it comes here too, and raises Stopped
+    return status
+
+
+def _let_save(
+    process: subprocess.Popen, wish: Path, stop: stopping.Stopped, patience: float, errors: Path, what: str
+) -> None:
+    """Pass the stop on; returns when the process has ended, or was given up."""
+    log.info("%s: %s, after the step that it is at (it has %g s)", what, stop, patience)
+    with suppress(OSError):
+        wish.write_text(stop.signal.name)
+    try:
+        status = process.wait(patience)
+    except subprocess.TimeoutExpired:
+        log.warning("%s was not saved within %g s: it continues after its last checkpoint", what, patience)
+    else:
+        if status not in (0, stop.code):
+            log.warning("%s; it continues after its last checkpoint", _failure(errors, what, status))
 
 
 def leave_error(errors: Path, rank: int, error: Mapping[str, Any], moment: float | None = None) -> None:
@@ -82,10 +140,18 @@ def leave_error(errors: Path, rank: int, error: Mapping[str, Any], moment: float
 
 def work(errors: Path, rank: int, what: Callable[[], None]) -> None:
     """The child's side of `run`: do what there is to do; an error goes to the parent, which shows it."""
+    one_of_many = "RANK" in os.environ
+    if one_of_many:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # every thread inherits it
+        threading.Thread(target=_end_unless_asked, daemon=True).start()
     if os.environ.get(FOLLOW):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        what()
+        with stopping.stoppable():
+            what()
+    except stopping.Stopped:
+        if not one_of_many:  # all of them stop together: to torchrun that is no failure
+            raise
     except Exception as error:  # noqa: BLE001 - the parent raises it
         leave_error(errors, rank, describe(error))
         sys.stdout.flush()
@@ -99,21 +165,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM becomes SystemExit, so that what is being done is undone; a handler that is set already stays."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-    def stop(number, frame):
-        sys.exit(128 + number)
-
-    if ours:
-        signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _end_unless_asked() -> None:
+    """SIGTERM for one rank, which may hang in a collective, ends it; one for the whole job leaves it time to save."""
+    while signal.sigwait({signal.SIGTERM}):
+        if not stopping.asked_soon():
+            os._exit(128 + signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen, ending: int) -> None:

@@ -5,6 +5,7 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,13 +22,18 @@ grid: list[Path] = []  # the folders of the command's points, for "point 2 of 6"
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
-    """One point. What stops it is in its status.json; the other points of the sweep go on."""
+    """One point. What ends it is in its status.json; where it fails, the other points of the sweep go on."""
     from dgr.stages import run_point
+    from dgr.stopping import Stopped
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     place = f"point {grid.index(folder) + 1} of {len(grid)}: " if folder in grid else ""
     try:
         run_point(cfg, folder, place)
+    except (Stopped, KeyboardInterrupt) as error:
+        stop = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        log.warning("%s: %s; the same command continues it", folder.name, stop)
+        raise stop from None
     except Exception as error:
         log.error("this point failed: %s: %s", type(error).__name__, error)
         if os.environ.get("HYDRA_FULL_ERROR"):
@@ -35,10 +41,11 @@ def run(cfg: DictConfig) -> None:
 
 
 def main() -> None:
-    """Exit status 0: every point finished; 1: one failed; 2: a mistake in the command, nothing was started."""
+    """Exit status 0: every point finished; 1: one failed; 2: a mistake, nothing was started; above 128: a signal."""
     from dgr.command import check
     from dgr.help import text
     from dgr.preflight import ending_on_mistakes
+    from dgr.stopping import stoppable
 
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(text())
@@ -48,7 +55,8 @@ def main() -> None:
     if points is None:  # a question that Hydra answers
         return run()
     grid.extend(point.folder for point in points)
-    run()
+    with stoppable():  # a second signal does not kill what is ended by the first
+        run()
     from dgr.compare import report
 
     sys.exit(report(grid))

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dgr import child
+from dgr import child, stopping
 from dgr.component import build
 from dgr.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from dgr.machine import has_gpu
@@ -90,10 +91,12 @@ def gap(cfg: DictConfig, folder: Path) -> None:
     write_json(folder / "gap.json", found.numbers)
 
 
+@stopping.finishing()
 def train(cfg: DictConfig, folder: Path) -> None:
     """model/ and train.json; without samples the untouched target is what is evaluated.
 
-    Of several processes the first one writes. curve.jsonl is what can be watched meanwhile.
+    Of several processes the first one writes. curve.jsonl is what can be watched meanwhile. Where a stop is asked for,
+    the step that it is at ends in a checkpoint (`Stopped`, no train.json), or the finished model is written yet.
     """
     chosen, trainer = samples(folder), build(cfg.trainer)
     record: dict[str, Any] | None = {"steps": 0, "loss": []}
@@ -169,11 +172,12 @@ STAGES = (
 def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[Stage] = STAGES) -> None:
     """Run what is not done yet of a point, in order; raises what a stage raises, after it is in status.json.
 
-    A finished point that the tracker has not seen to its end is mirrored only. `place` stands before the run's name
+    `Stopped` where a signal asks for it: what the point has done is then kept, and running it again continues it. A
+    finished point that the tracker has not seen to its end is mirrored only. `place` stands before the run's name
     where it is logged.
     """
     tracker = build(cfg.tracker)
-    with locked(folder / "run"):  # another command may be at the same point
+    with stopping.stoppable(), locked(folder / "run"):  # another command may be at the same point
         finished = stages[-1].done(folder)
         if finished and tracker.done(folder):
             log.info("%s%s: finished before, skipped", place, folder.name)
@@ -191,11 +195,21 @@ def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
         for stage in stages:
             if stage.done(folder):
                 continue
+            stopping.check()
             began = time.monotonic()
             status.begin(stage.name)
-            _run_stage(stage, cfg, folder)
-            status.end(stage.name, time.monotonic() - began)
-            log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
+            try:
+                _run_stage(stage, cfg, folder)
+            finally:
+                if stage.done(folder):  # also where a stop was asked for while it ended
+                    status.end(stage.name, time.monotonic() - began)
+                    log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
+    except stopping.Stopped as stop:
+        status.interrupt(stop.signal)
+        raise
+    except KeyboardInterrupt:
+        status.interrupt(signal.SIGINT)
+        raise
     except BaseException as error:
         status.fail(error)
         raise
@@ -205,18 +219,22 @@ def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
 def _run_stage(stage: Stage, cfg: DictConfig, folder: Path) -> None:
     """Inline, in a child process, or in several that torchrun starts."""
     trainer = build(cfg.trainer) if stage.run is train else None
+    patience = trainer.stop_patience if trainer else 0
     if trainer and trainer.launched and samples(folder):
-        launch.run(trainer.nproc, trainer.global_batch, *_program(stage, folder))
+        launch.run(trainer.nproc, trainer.global_batch, *_program(stage, folder), patience)
     elif stage.heavy and has_gpu():
-        run_in_child(stage, folder)
+        run_in_child(stage, folder, patience)
     else:
         stage.run(cfg, folder)
 
 
-def run_in_child(stage: Stage, folder: Path) -> None:
-    """Run a stage in a process of its own; its error arrives here as one RuntimeError with the child's traceback."""
+def run_in_child(stage: Stage, folder: Path, patience: float = 0) -> None:
+    """Run a stage in a process of its own; its error arrives here as one RuntimeError with the child's traceback.
+
+    Where a stop is asked for, it has `patience` seconds to save; ended by SIGTERM, it leaves no half-written file.
+    """
     program, errors, what = _program(stage, folder)
-    child.run([sys.executable, *program], child.clean(os.environ), errors, what)
+    child.run([sys.executable, *program], child.clean(os.environ), errors, what, signal.SIGTERM, patience)
 
 
 def _program(stage: Stage, folder: Path) -> tuple[list[str], Path, str]:

@@ -1,7 +1,8 @@
-"""A run's status.json: which stage it is in, when each began and ended, or the error that stopped it."""
+"""A run's status.json: which stage it is in, when each began and ended, or what stopped it."""
 
 import os
 import platform
+import signal
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from dgr.files import read_json, write_json
 
-RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 
 
 def _now() -> str:
@@ -44,6 +45,10 @@ class Status:
 
     def fail(self, error: BaseException) -> None:
         write_json(self.path, {**self.value, "state": FAILED, "failed": _now(), **describe(error)})
+
+    def interrupt(self, number: signal.Signals) -> None:
+        """A stop that was asked for: by a cluster, by `kill`, or by Ctrl-C (SIGINT)."""
+        write_json(self.path, {**self.value, "state": INTERRUPTED, "interrupted": _now(), "signal": number.name})
 
 
 def read_status(folder: Path) -> dict[str, Any]:

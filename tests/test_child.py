@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from dgr import child
+from dgr import child, stopping
 
 # A parent that starts a child through torchrun, two ranks that never end; each leaves its pid in the folder.
 RANK = """
@@ -26,9 +27,11 @@ PARENT = """
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts in the background is deaf to Ctrl-C
+from dgr.stopping import stoppable
 from dgr.training.launch import run
 folder = Path(sys.argv[1])
-run(2, 4, [str(folder / "rank.py"), str(folder)], folder / "errors", "training")
+with stoppable():
+    run(2, 4, [str(folder / "rank.py"), str(folder)], folder / "errors", "training")
 """
 
 
@@ -106,12 +109,56 @@ def test_errors_of_an_earlier_run_are_not_told_again(tmp_path):
         run_python("import sys; sys.exit(3)", tmp_path)
 
 
-def test_a_handler_for_sigterm_that_was_there_stays(tmp_path):
-    def mine(number, frame): ...
+def run_and_signal(tmp_path, code, number, everyone=False, **settings):
+    """Run a child that says when it is ready, and send a signal then: to us, or first to every process that we have."""
+    tree = []
 
-    before = signal.signal(signal.SIGTERM, mine)
-    try:
-        run_python("pass", tmp_path)
-        assert signal.getsignal(signal.SIGTERM) is mine
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def send():
+        until((tmp_path / "ready").exists)
+        tree.extend(psutil.Process().children(recursive=True))
+        for process in (*(tree if everyone else ()), psutil.Process()):
+            process.send_signal(number)
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    program = "from pathlib import Path\nimport sys, time\nfrom dgr import stopping\n" + code
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with pytest.raises(stopping.Stopped) as caught, stopping.stoppable():
+        child.run(command, child.clean(os.environ), tmp_path / "errors", "stage x", **settings)
+    thread.join()
+    assert caught.value.signal == number
+    assert not psutil.wait_procs(tree, timeout=10)[1], "something is left running"
+    assert not (tmp_path / "stop").exists()
+    assert not (tmp_path / "errors").exists()
+
+
+SAVING = """
+Path(sys.argv[1], "ready").touch()
+while not stopping.asked():
+    time.sleep(0.01)
+time.sleep(0.5)
+Path(sys.argv[1], "saved").write_text(stopping.asked().name)
+"""
+
+
+def test_a_child_is_told_of_a_stop_and_gets_time_to_save(tmp_path):
+    run_and_signal(tmp_path, SAVING, signal.SIGUSR1, everyone=True, patience=60)
+    assert (tmp_path / "saved").read_text() == "SIGUSR1"
+
+
+def test_a_child_that_does_not_save_in_time_is_ended(tmp_path, caplog):
+    run_and_signal(tmp_path, 'Path(sys.argv[1], "ready").touch(); time.sleep(600)', signal.SIGUSR2, patience=0.2)
+    assert "stage x was not saved within 0.2 s: it continues after its last checkpoint" in caplog.text
+
+
+def test_an_error_while_it_saves_is_told(tmp_path, caplog):
+    failing = SAVING.replace('Path(sys.argv[1], "saved").write_text', "raise OSError")
+    code = f"def main():{failing}\n".replace("\n", "\n    ")
+    code += "\nfrom dgr.child import work\nwork(Path(sys.argv[1], 'errors'), 0, main)"
+    run_and_signal(tmp_path, code, signal.SIGUSR1, patience=60)
+    assert "stage x: OSError: SIGUSR1; it continues after its last checkpoint" in caplog.text
+
+
+def test_sigterm_for_every_process_of_a_job_is_a_stop_although_the_child_dies_first(tmp_path):
+    run_and_signal(tmp_path, 'Path(sys.argv[1], "ready").touch(); time.sleep(600)', signal.SIGTERM, everyone=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from dgr.command import check
@@ -23,9 +24,9 @@ class Sweep:
         self.outputs = outputs
         self.arguments = [*arguments, *(small for small in SMALL if small.partition("=")[0] not in given)]
 
-    def start(self):
+    def start(self, command=("-m", "dgr.run")):
         return subprocess.Popen(
-            [sys.executable, "-m", "dgr.run", *self.arguments],
+            [sys.executable, *command, *self.arguments],
             env={**os.environ, "DGR_OUTPUTS": str(self.outputs)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,6 +51,32 @@ class Sweep:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
+    def stop_when(self, condition, number, command=("-m", "dgr.run")):
+        """Start, and send a signal as soon as the condition holds: first to every process below it, as SLURM may."""
+        process = self.start(command)
+        deadline = time.monotonic() + 300
+        while not condition():
+            assert process.poll() is None, f"it ended before it could be stopped: {process.stdout.read()}"
+            assert time.monotonic() < deadline, "the moment to stop it never came"
+            time.sleep(0.005)
+        top = psutil.Process(process.pid)
+        tree = top.children(recursive=True)
+        for one in (*tree, top):
+            one.send_signal(number)
+        text, _ = process.communicate(timeout=300)
+        assert process.returncode == 128 + number, text
+        assert "Traceback" not in text
+        (folder,) = self.folders
+        assert text.count(f"{folder.name}: stopped by {number.name}; the same command continues it") == 1
+        assert not psutil.wait_procs(tree, timeout=10)[1], "something is left running"
+        left = [
+            path for path in self.outputs.rglob("*") if path.name.endswith(".tmp") or path.name in ("stop", "errors")
+        ]
+        assert not left, "nothing half-written"
+        status = read_json(folder / "status.json")
+        assert (status["state"], status["signal"]) == ("interrupted", number.name)
+        return status["stage"]
+
     @property
     def folders(self):
         return sorted(status.parent for status in self.outputs.glob("default/*/status.json"))
@@ -65,10 +92,16 @@ class Sweep:
         }
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A point that was neither killed nor stopped."""
+    sweep = Sweep(tmp_path_factory.mktemp("undisturbed"), "n_samples=48")
+    sweep.finish()
+    return sweep
+
+
 @pytest.mark.slow
-def test_a_point_killed_in_every_stage_ends_like_an_undisturbed_one(tmp_path):
-    undisturbed = Sweep(tmp_path / "undisturbed", "n_samples=48")
-    undisturbed.finish()
+def test_a_point_killed_in_every_stage_ends_like_an_undisturbed_one(undisturbed, tmp_path):
     sweep = Sweep(tmp_path / "killed", "n_samples=48")
     store = sweep.outputs / "store"
 
@@ -91,6 +124,33 @@ def test_a_point_killed_in_every_stage_ends_like_an_undisturbed_one(tmp_path):
     assert sweep.results() == undisturbed.results()
     assert read_json(folder / "status.json")["state"] == "finished"
     assert not (folder / "checkpoints").exists()
+
+
+# The same command where there is a GPU: its stages run in child processes.
+CHILDREN = ("-c", "from dgr import run, stages; stages.has_gpu = lambda: True; run.main()")
+
+
+@pytest.mark.slow
+def test_a_point_stopped_in_every_stage_ends_like_an_undisturbed_one(undisturbed, tmp_path):
+    sweep = Sweep(tmp_path, "n_samples=48", "trainer.save_steps=1000")
+
+    def here(pattern):
+        return lambda: any(file.stat().st_size for file in sweep.outputs.glob(pattern))
+
+    assert sweep.stop_when(here("store/attempts/*.jsonl"), signal.SIGTERM) == "refine"
+    assert sweep.stop_when(here("default/*/curve.jsonl"), signal.SIGUSR1, CHILDREN) == "train"
+    (folder,) = sweep.folders
+    (saved,) = folder.glob("checkpoints/checkpoint-*/complete.json")
+    assert not (folder / "train.json").exists()
+    assert sweep.stop_when(here("default/*/evaluation/*.jsonl"), signal.SIGUSR2) == "evaluate"
+    sweep.finish()
+
+    trained = read_json(folder / "train.json")
+    step = int(saved.parent.name.split("-")[1])
+    assert 0 < step == trained["resumed_from"], "it goes on from the very step that it was stopped at"
+    (other,) = undisturbed.folders
+    assert trained["loss"] == read_json(other / "train.json")["loss"]
+    assert sweep.results() == undisturbed.results()
 
 
 @pytest.mark.slow

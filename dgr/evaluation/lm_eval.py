@@ -4,7 +4,6 @@ The harness works in a process of its own: `python -m dgr.evaluation.lm_eval FOL
 """
 
 import logging
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
+from dgr import child
 from dgr.chat import think_format
 from dgr.component import result_settings
 from dgr.files import read_json, write_json, write_jsonl
@@ -99,9 +99,8 @@ class LmEval:
         log.info("evaluate %s: %s", Path(target.adapter or target.path).name, ", ".join(self.tasks))
         write_json(folder / SETTINGS, self._arguments(target))
         command = [sys.executable, "-m", "dgr.evaluation.lm_eval", str(folder)]
-        finished = subprocess.run(command, check=False)
-        if finished.returncode:
-            raise _failure(folder, finished.returncode)
+        if status := child.call(command):
+            raise _failure(folder, status)
 
     def _arguments(self, target: TargetModel) -> dict[str, Any]:
         """What the child is told: arguments of the harness's `simple_evaluate`."""

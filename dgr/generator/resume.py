@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
+from dgr import stopping
 from dgr.generator import Reply, Request
 from dgr.store import Journal
 
@@ -23,8 +24,9 @@ def resumed(requests: list[Request], journal: Journal, make: Callable[[list[Requ
         missing = [request for request in wanted.values() if request.id not in replies]
 
         def keep(group: list[Reply]) -> None:
-            journal.append(map(asdict, group))
-            replies.update((reply.id, reply) for reply in group)
+            with stopping.finishing():
+                journal.append(map(asdict, group))
+                replies.update((reply.id, reply) for reply in group)
 
         if missing:
             make(missing, keep)

@@ -16,7 +16,7 @@ class Tracker(Protocol):
 
     @contextmanager
     def follow(self, folder: Path, config: dict[str, Any]) -> Iterator[None]:
-        """Around the stages of a point; an exception that passes through marks the point as failed."""
+        """Around the stages of a point; an exception marks the point as failed, `Stopped` or Ctrl-C as interrupted."""
         ...
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgr.files import read_json, write_json
 from dgr.status import read_status
+from dgr.stopping import Stopped, deaf
 from dgr.tracking import artifacts, tables
 from dgr.tracking.code_version import code_version
 from dgr.tracking.curve import Curve
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 PERIOD = 2.0  # seconds between two looks at the loss curve
 INIT_TIMEOUT, FINISH_TIMEOUT = 30.0, 900.0  # seconds without an answer, then the run goes on without W&B
+INTERRUPT_TIMEOUT = 10.0
+KILLED = 255  # the exit code of a run that Ctrl-C ended, as W&B has it
 MODES = ("online", "offline")
 TAG_LENGTH, NAME_LENGTH, ERROR_LENGTH = 64, 128, 1000  # W&B refuses longer tags and names
 
@@ -68,6 +71,9 @@ class Wandb:
         mirror = Mirror(self, folder, config)
         try:
             yield
+        except (Stopped, KeyboardInterrupt) as stop:
+            mirror.interrupt(stop)
+            raise
         except BaseException as error:
             mirror.fail(error)
             raise
@@ -115,6 +121,23 @@ class Mirror:
         self._try(self._files)
         self._end(1)
 
+    def interrupt(self, stop: BaseException) -> None:
+        """Let go of a point that continues later; a sweep of W&B's own starts it again where a cluster stopped it.
+
+        A stopped process has little time: tables and artifacts are left to the end of the point, and no answer of W&B
+        is waited for any longer than INTERRUPT_TIMEOUT.
+        """
+
+        def let_go() -> None:
+            self._try(self._rest_of_curve)
+            if isinstance(stop, Stopped):
+                self._try(lambda: self.run.mark_preempting())
+            self._end(stop.code if isinstance(stop, Stopped) else KILLED)
+
+        thread = threading.Thread(target=let_go, daemon=True, name="an interrupted point to W&B")
+        thread.start()
+        thread.join(INTERRUPT_TIMEOUT)
+
     def _try(self, action: Callable[[], Any], although_broken: bool = False) -> None:
         if self.broken and not although_broken:
             return
@@ -149,7 +172,7 @@ class Mirror:
         self.curve.after(self.run.step - 1)  # a continued run has these steps already
 
     def _init(self, mode: str) -> "Run":
-        with self._own_data_folder():
+        with self._own_data_folder(), deaf():  # a warning to every process of a job would end W&B's service
             import wandb
 
             config, description = self.config, _description(self.config)

@@ -66,12 +66,15 @@ def environment(nproc: int, nodes: int, given: Mapping[str, str]) -> dict[str, s
     return kept
 
 
-def run(nproc: int | str, global_batch: int, program: list[str], errors: Path, what: str) -> None:
-    """Run a program in every process and wait; RuntimeError with what the rank that failed first left in `errors`."""
+def run(nproc: int | str, global_batch: int, program: list[str], errors: Path, what: str, patience: float = 0) -> None:
+    """Run a program in every process and wait; RuntimeError with what the rank that failed first left in `errors`.
+
+    `patience`: seconds that the program has to save when a stop is asked for.
+    """
     nodes = nodes_of_job(os.environ)
     here = processes_here(nproc, global_batch, nodes)
     if 0 < gpu_count() < here:
         raise ValueError(f"trainer.nproc={here}, but {gpu_count()} GPUs are here; choose auto or at most that many")
     line = command(here, nodes, os.environ, errors, program)
     ending = signal.SIGKILL if nodes == 1 else signal.SIGTERM  # srun ends its tasks, on all nodes, when it is asked to
-    child.run(line, environment(here, nodes, os.environ), errors, what, ending)
+    child.run(line, environment(here, nodes, os.environ), errors, what, ending, patience)

@@ -23,13 +23,14 @@ import transformers
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
+from dgr import stopping
 from dgr.chat import IGNORED
 from dgr.training import checkpoints, ranks, zero
 from dgr.training.adapter import DTYPES
 from dgr.training.batches import Plan
 from dgr.training.objective import KLToBase, Objective, TokenLoss, frozen, without_adapter
 from dgr.training.passes import collate
-from dgr.training.watch import PackingCheck, Watch
+from dgr.training.watch import PackingCheck, StopWhenAsked, Watch
 
 if TYPE_CHECKING:
     from dgr.chat import Encoded
@@ -152,8 +153,13 @@ def fit(
     seal: checkpoints.Seal,
     on_log: Callable[[dict], None] | None = None,
 ) -> dict[str, Any]:
-    """Train the model in place, from the newest complete checkpoint in the output folder if there is one."""
-    plan = steps.plan
+    """Train the model in place, from the newest complete checkpoint in the output folder if there is one.
+
+    `Stopped` where that is asked for, after a checkpoint of the step.
+    """
+    plan, stop = steps.plan, StopWhenAsked()
+    stop.signal = ranks.agreed(stopping.asked())
+    _leave_if(stop)
     checkpoint = checkpoints.latest(Path(args.output_dir), seal) if ranks.is_first() else None
     checkpoint = ranks.agreed(checkpoint)
     start = checkpoints.step_of(checkpoint)
@@ -163,13 +169,14 @@ def fit(
     tokens = [0, *accumulate(lengths)][:: plan.effective_batch]
     watch = Watch(tokens, on_log, seal, start)
     use_cache = model.config.use_cache
-    trainer = _trainer(model, objective, args, steps, watch)
+    trainer = _trainer(model, objective, args, steps, [watch, stop])
     began = time.monotonic()
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         watch.progress.stop()
         model.config.use_cache = use_cache  # Trainer turns it off, and it would be saved with the model
+    _leave_if(stop)
     seconds = time.monotonic() - began
     stage = trainer.deepspeed.zero_optimization_stage() if trainer.is_deepspeed_enabled else 0
     if stage:
@@ -184,6 +191,12 @@ def fit(
         "trainable_parameters": sum(size(weight) for weight in model.parameters() if weight.requires_grad),
         "loss": loss_curve(trainer.state.log_history),
     }
+
+
+def _leave_if(stop: StopWhenAsked) -> None:
+    if stop.signal:
+        ranks.leave()
+        raise stopping.Stopped(stop.signal)
 
 
 def size(weight: torch.nn.Parameter) -> int:
@@ -202,9 +215,9 @@ def _trainer(
     objective: Objective,
     args: transformers.TrainingArguments,
     steps: Steps,
-    watch: Watch,
+    callbacks: list[transformers.TrainerCallback],
 ) -> StepTrainer:
-    callbacks = [PackingCheck(steps.encoded), watch] if steps.packing else [watch]
+    callbacks = [PackingCheck(steps.encoded), *callbacks] if steps.packing else callbacks
     trainer = StepTrainer(model=model, args=args, train_dataset=steps, callbacks=callbacks, objective=objective)
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)

@@ -29,6 +29,7 @@ NUMBERS: dict[str, tuple[bool, float, bool, float]] = {
     "neftune_alpha": (False, 0, True, math.inf),
     "kl_to_base": (False, 0, False, math.inf),
     "save_steps": (True, 1, False, math.inf),
+    "stop_patience": (False, 0, False, math.inf),
     "logging_steps": (True, 1, False, math.inf),
 }
 OPTIONAL = ("epochs", "max_steps", "max_length", "warmup_steps", "neftune_alpha")

@@ -8,11 +8,14 @@ import signal
 import sys
 from pathlib import Path
 
+from dgr import stopping
 from dgr.child import leave_error
 
 
 def main() -> None:
-    errors, arguments = Path(sys.argv[1]), sys.argv[2:]
+    errors, arguments = Path(sys.argv[1]), ["--signals-to-handle=SIGINT,SIGHUP,SIGQUIT", *sys.argv[2:]]
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping.WARNINGS)  # on other nodes nobody did it; the ranks inherit it
+    signal.signal(signal.SIGTERM, _end_unless_asked)
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -23,6 +26,14 @@ def main() -> None:
         for rank, failure in error.failures.items():
             _report(errors, rank, failure)
         sys.exit(1)
+
+
+def _end_unless_asked(number: int, frame) -> None:
+    """What torchrun does at SIGTERM, unless the whole job gets it and the ranks are about to save."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+
+    if not stopping.asked_soon():
+        raise SignalException(f"torchrun got {signal.Signals(number).name}", sigval=signal.Signals(number))
 
 
 def _report(errors: Path, rank: int, failure) -> None:

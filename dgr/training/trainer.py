@@ -61,6 +61,7 @@ class Trainer:
     precision: str
     gradient_checkpointing: bool
     save_steps: int
+    stop_patience: float
     logging_steps: int
 
     speed_only: ClassVar[tuple[str, ...]] = (
@@ -71,6 +72,7 @@ class Trainer:
         "packing",
         "gradient_checkpointing",
         "save_steps",
+        "stop_patience",
         "logging_steps",
     )
 

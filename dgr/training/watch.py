@@ -1,7 +1,8 @@
-"""What is seen of a training while it runs: progress, log lines, the callback for each step, the checkpoints' seals."""
+"""What is seen of a training while it runs: progress, log lines, each step's callback, checkpoints' seals, a stop."""
 
 import logging
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import transformers
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dgr import stopping
 from dgr.training import checkpoints, ranks
 from dgr.training.objective import evaluating, inputs
 from dgr.training.passes import collate
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ASK_EVERY = 0.5  # seconds between two times that several processes agree whether to stop
 LOG_EVERY = 10.0  # seconds between two log lines where there is no terminal to draw a bar on
 
 
@@ -88,6 +91,35 @@ class Watch(transformers.TrainerCallback):
         """How long the rest takes at the speed so far, by tokens; h:mm:ss."""
         seconds = (self.tokens[steps] - self.tokens[step]) / max(self.speed(step), 1e-9)
         return str(timedelta(seconds=round(seconds)))
+
+
+class StopWhenAsked(transformers.TrainerCallback):
+    """Ends the training after the step in which a stop is asked for, with a checkpoint; all ranks after the same one.
+
+    The first rank looks, and says when all of them agree for the next time, so that this costs nothing a step.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self.next, self.gap = 0, 1  # the step after which they agree, and how many it is after the one before
+
+    def on_train_begin(self, args, state, control, **_):
+        self.next, self.asked = state.global_step + 1, time.monotonic()
+
+    def on_step_end(self, args, state, control, **_):
+        if self.next <= state.global_step < state.max_steps:  # after the last step the model is finished instead
+            self.signal, self.gap = ranks.agreed(self.look())
+            self.next = state.global_step + self.gap
+            if self.signal:
+                control.should_save = control.should_training_stop = True
+
+    def look(self) -> tuple[signal.Signals | None, int]:
+        """What is asked for, and after how many steps to look again: each one, where nobody has to agree."""
+        if not ranks.together():
+            return stopping.asked(), 1
+        now = time.monotonic()
+        pace, self.asked = self.gap / max(now - self.asked, 1e-9), now
+        return stopping.asked(), max(1, min(2 * self.gap, int(pace * ASK_EVERY)))  # one fast step says little
 
 
 class PackingCheck(transformers.TrainerCallback):

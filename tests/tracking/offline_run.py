@@ -35,7 +35,7 @@ class OfflineRun:
     def __init__(self, file: Path) -> None:
         self.folder = file.parent
         self.config, self.summary, self.history, self.artifacts = {}, {}, [], {}
-        self.exit_code = None
+        self.exit_code, self.preempting = None, False
         for record in records(file):
             getattr(self, f"_{record.WhichOneof('record_type')}", lambda _: None)(record)
 
@@ -57,6 +57,9 @@ class OfflineRun:
 
     def _exit(self, record):
         self.exit_code = record.exit.exit_code
+
+    def _preempting(self, record):
+        self.preempting = True
 
     def _update(self, target, change):
         for item in change.update:

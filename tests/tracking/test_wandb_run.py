@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import time
 
 import psutil
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 
 from dgr import child, stages
 from dgr.files import read_json, read_jsonl
+from dgr.stopping import Stopped
 from dgr.tracking import wandb_run
 
 
@@ -194,7 +196,31 @@ def test_the_curve_is_logged_while_it_is_written(point, tracker, monkeypatch):
         train()
     (found,) = read_runs(folder)
     assert found.curve("train/loss") == [(1, 2.5)]
-    assert found.exit_code == 1
+    assert (found.exit_code, found.preempting) == (255, False), "as W&B has it for Ctrl-C"
+
+
+def test_a_point_that_a_cluster_stops_is_preempted_and_not_failed(point, tracker):
+    folder, config = point
+
+    with pytest.raises(Stopped), tracker().follow(folder, config):
+        raise Stopped(signal.SIGUSR1)
+    (found,) = read_runs(folder)
+    assert (found.exit_code, found.preempting) == (138, True), "a sweep of W&B's own starts it again"
+    assert not {"error", "failed_stage"} & found.summary.keys()
+    assert not tracker().done(folder)
+
+
+def test_wandb_s_service_does_not_hear_a_cluster_s_warning(point, tracker):
+    folder, config = point
+    with tracker().follow(folder, config):
+        service = [process for process in psutil.Process().children() if "wandb" in " ".join(process.cmdline())]
+        assert service
+        for process in service:
+            process.send_signal(signal.SIGUSR1)
+            process.send_signal(signal.SIGUSR2)
+        time.sleep(0.5)
+    (found,) = read_runs(folder)
+    assert found.exit_code == 0
 
 
 def test_a_finished_point_is_mirrored_without_running_again_and_then_skipped(point, caplog):

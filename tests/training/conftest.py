@@ -106,11 +106,15 @@ def make_trainer():
 def launch(samples, target):
     """Train in real processes, as a run does; returns train.json."""
 
-    def start(trainer, adapter, folder: Path, kill_at: int | None = None) -> dict:
+    def start(
+        trainer, adapter, folder: Path, kill_at: int | None = None, pause: float = 0, patience: float = 60
+    ) -> dict:
         folder.mkdir(parents=True, exist_ok=True)
-        job = {"trainer": trainer, "samples": samples, "target": target, "adapter": adapter, "kill_at": kill_at}
+        job = {"trainer": trainer, "samples": samples, "target": target, "adapter": adapter}
+        job |= {"kill_at": kill_at, "pause": pause}
         (folder / "job.pickle").write_bytes(pickle.dumps(job))
-        run(trainer.nproc, trainer.global_batch, [str(WORKER), str(folder)], folder / "errors", "training")
+        program = [str(WORKER), str(folder)]
+        run(trainer.nproc, trainer.global_batch, program, folder / "errors", "training", patience)
         return read_json(folder / "train.json")
 
     return start

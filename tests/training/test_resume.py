@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from dgr.stopping import Stopped, finishing, stoppable
 from dgr.training.adapter import Full, LoRA
 from dgr.training.checkpoints import MANIFEST
 
@@ -93,6 +94,40 @@ def test_lora_with_dropout_continues_to_the_same_weights(samples, target, make_t
     assert trainer.train(samples, target, adapter, 0, tmp_path / "stopped")["resumed_from"] == 3
     whole, stopped = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+
+def test_a_training_that_is_asked_to_stop_saves_the_step_it_is_at(
+    undisturbed, samples, target, make_trainer, weights, tmp_path
+):
+    def warn(entry):
+        if entry["step"] == 4:
+            signal.raise_signal(signal.SIGUSR1)
+
+    def until_warned():
+        with stoppable(), finishing():
+            make_trainer(**STEPS).train(samples, target, Full(), 0, tmp_path, on_log=warn)
+
+    with pytest.raises(Stopped):
+        until_warned()
+    assert not (tmp_path / "model").exists()
+    record = make_trainer(**STEPS).train(samples, target, Full(), 0, tmp_path)
+    assert record["resumed_from"] == 5, "the log of a step comes after it: the next one was asked"
+    assert record["loss"] == undisturbed[0]["loss"]
+    assert all(torch.equal(weights(tmp_path)[name], tensor) for name, tensor in undisturbed[1].items())
+
+
+def test_a_stop_after_the_last_step_leaves_the_finished_model(samples, target, make_trainer, tmp_path):
+    def warn(entry):
+        if entry["step"] == STEPS["max_steps"]:
+            signal.raise_signal(signal.SIGTERM)
+
+    def to_the_end():
+        with stoppable(), finishing():
+            assert make_trainer(**STEPS).train(samples, target, Full(), 0, tmp_path, on_log=warn)["steps"] == 10
+
+    with pytest.raises(Stopped):
+        to_the_end()
+    target.trained(tmp_path / "model").load_model()
 
 
 def test_a_training_that_was_interrupted_while_exporting_replaces_what_it_left(
