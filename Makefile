@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.current
 
-.PHONY: setup sweep test test-browser lint bench wheel clean
+.PHONY: setup sweep test test-browser lint bench faults wheel clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,9 @@ lint: setup
 bench: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pytest tests/perf -m '' -s
+
+faults: setup
+	$(BIN)/python tests/faults/test_faults.py --trials 5
 
 wheel: setup
 	$(BIN)/python -m build --wheel --no-isolation

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -153,7 +154,10 @@ def work(errors: Path, rank: int, what: Callable[[], None]) -> None:
         if not one_of_many:  # all of them stop together: to torchrun that is no failure
             raise
     except Exception as error:  # noqa: BLE001 - the parent raises it
-        leave_error(errors, rank, describe(error))
+        try:
+            leave_error(errors, rank, describe(error))
+        except OSError:  # a full disk, say; the parent then knows that something failed, and these lines what
+            traceback.print_exception(error)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # leaving in order would wait for the other ranks

@@ -17,6 +17,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dgr.disk import unwritable
+from dgr.locks import agree, kind
 from dgr.naming import conf_dir, register_resolvers
 from dgr.preflight import Mistakes, Preflight
 
@@ -44,6 +46,18 @@ def check(argv: list[str]) -> list[Point] | None:
         return _points(args)
 
 
+def ready(points: list[Point]) -> None:
+    """Make the folders of the points; Mistakes where they cannot be written, or where others use other locks."""
+    found = unwritable([point.folder for point in points])
+    try:
+        for outputs in {point.folder.parents[1] for point in points} if not found else ():
+            agree(outputs)
+    except ValueError as error:
+        found.append(str(error))
+    if found:
+        raise Mistakes(dict.fromkeys(found, len(points)), len(points))
+
+
 def _is_question(args: argparse.Namespace) -> bool:
     asked = (args.help, args.hydra_help, args.cfg, args.info, args.shell_completion)
     return any(asked) or args.experimental_rerun is not None
@@ -52,6 +66,10 @@ def _is_question(args: argparse.Namespace) -> bool:
 def _points(args: argparse.Namespace) -> list[Point]:
     found: Counter[str] = Counter()
     preflight, points, lines = Preflight(), [], _expand(args, found)
+    try:
+        kind()
+    except ValueError as error:
+        found[str(error)] = len(lines)
     for overrides in lines:
         composed, messages = _compose(overrides)
         if composed is not None:

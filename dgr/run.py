@@ -42,7 +42,7 @@ def run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Exit status 0: every point finished; 1: one failed; 2: a mistake, nothing was started; above 128: a signal."""
-    from dgr.command import check
+    from dgr.command import check, ready
     from dgr.help import text
     from dgr.preflight import ending_on_mistakes
     from dgr.stopping import stoppable
@@ -52,6 +52,7 @@ def main() -> None:
         return
     with ending_on_mistakes():
         points = check(sys.argv[1:])
+        ready(points or [])
     if points is None:  # a question that Hydra answers
         return run()
     grid.extend(point.folder for point in points)

@@ -20,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from dgr import child, stopping
 from dgr.component import build
+from dgr.disk import explained, remove_temporaries
 from dgr.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from dgr.machine import has_gpu
 from dgr.model import TargetModel
 from dgr.sample import Sample, nested_subset
-from dgr.status import Status
+from dgr.status import FINISHED, PREPARED, Status
 from dgr.store import Store, locked
 from dgr.training import launch
 
@@ -123,17 +124,34 @@ def trained_model(cfg: DictConfig, folder: Path) -> TargetModel:
 
 def evaluate(cfg: DictConfig, folder: Path) -> None:
     """evaluation/ of the trained model, a file a benchmark; base.json says where the untouched target's lie."""
-    suite, generator = build(cfg.evaluation), build(cfg.generator)
+    base = _untouched(cfg, folder)
+    build(cfg.evaluation).evaluate(trained_model(cfg, folder), build(cfg.generator), cfg.seed, folder / "evaluation")
+    write_json(folder / "base.json", base)
+
+
+def untouched(cfg: DictConfig, folder: Path) -> None:
+    """untouched.json: as base.json, before there is a trained model. `evaluate` finds the files; see dgr.prepare."""
+    write_json(folder / "untouched.json", _untouched(cfg, folder))
+
+
+def _untouched(cfg: DictConfig, folder: Path) -> dict[str, str]:
+    """Evaluate the untouched target, unless the store has it; where its files lie."""
     settings = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("generator", "evaluation")}
-    base = suite.evaluate_once(build(cfg.model), generator, cfg.seed, store(cfg), settings)
-    suite.evaluate(trained_model(cfg, folder), generator, cfg.seed, folder / "evaluation")
-    write_json(folder / "base.json", {"evaluation": os.path.relpath(base, folder)})
+    base = build(cfg.evaluation).evaluate_once(build(cfg.model), build(cfg.generator), cfg.seed, store(cfg), settings)
+    return {"evaluation": os.path.relpath(base, folder)}
 
 
 def record(cfg: DictConfig, folder: Path) -> None:
-    """metrics.json: every number of the point in one flat file."""
+    """metrics.json: every number of the point in one flat file.
+
+    Damaged files of an evaluation stop it; started again, the point replaces them first.
+    """
     base = folder / read_json(folder / "base.json")["evaluation"]
-    metrics = build(cfg.evaluation).metrics(folder / "evaluation", base)
+    try:
+        metrics = build(cfg.evaluation).metrics(folder / "evaluation", base)
+    except (ValueError, FileNotFoundError):
+        (folder / "base.json").unlink()
+        raise
     for part in ("refine", "gap", "train"):
         metrics |= {f"{part}/{key}": value for key, value in read_json(folder / f"{part}.json").items() if _flat(value)}
     write_json(folder / "metrics.json", metrics)
@@ -167,6 +185,7 @@ STAGES = (
     Stage(evaluate, "base.json", heavy=True),
     Stage(record, "metrics.json"),
 )
+PREPARATION = (*STAGES[:3], Stage(untouched, "untouched.json", heavy=True))  # all that points share
 
 
 def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[Stage] = STAGES) -> None:
@@ -177,7 +196,8 @@ def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[S
     where it is logged.
     """
     tracker = build(cfg.tracker)
-    with stopping.stoppable(), locked(folder / "run"):  # another command may be at the same point
+    with stopping.stoppable(), explained(folder), locked(folder / "run"):  # another command may be at the same point
+        remove_temporaries(folder)
         finished = stages[-1].done(folder)
         if finished and tracker.done(folder):
             log.info("%s%s: finished before, skipped", place, folder.name)
@@ -185,25 +205,36 @@ def run_point(cfg: DictConfig, folder: Path, place: str = "", stages: Sequence[S
         log.info("%s%s%s", place, folder.name, ": finished before, mirrored to the tracker" if finished else "")
         with tracker.follow(folder, OmegaConf.to_container(cfg, resolve=True)):
             if not finished:
-                write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
                 _run_stages(cfg, folder, stages)
 
 
-def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
+def prepare_point(cfg: DictConfig, folder: Path) -> bool:
+    """Do the stages whose results points share, if they are not done; False: there was nothing to do."""
+    with stopping.stoppable(), explained(folder), locked(folder / "run"):
+        remove_temporaries(folder)
+        if STAGES[-1].done(folder) or all(stage.done(folder) for stage in PREPARATION):
+            return False
+        _run_stages(cfg, folder, PREPARATION, PREPARED)
+        return True
+
+
+def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage], state: str = FINISHED) -> None:
     status = Status(folder)
     try:
-        for stage in stages:
-            if stage.done(folder):
-                continue
-            stopping.check()
-            began = time.monotonic()
-            status.begin(stage.name)
-            try:
-                _run_stage(stage, cfg, folder)
-            finally:
-                if stage.done(folder):  # also where a stop was asked for while it ended
-                    status.end(stage.name, time.monotonic() - began)
-                    log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
+        with explained(folder):
+            write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+            for stage in stages:
+                if stage.done(folder):
+                    continue
+                stopping.check()
+                began = time.monotonic()
+                status.begin(stage.name)
+                try:
+                    _run_stage(stage, cfg, folder)
+                finally:
+                    if stage.done(folder):  # also where a stop was asked for while it ended
+                        status.end(stage.name, time.monotonic() - began)
+                        log.info("%s: done in %.1f s", stage.name, time.monotonic() - began)
     except stopping.Stopped as stop:
         status.interrupt(stop.signal)
         raise
@@ -213,7 +244,7 @@ def _run_stages(cfg: DictConfig, folder: Path, stages: Sequence[Stage]) -> None:
     except BaseException as error:
         status.fail(error)
         raise
-    status.finish()
+    status.finish(state)
 
 
 def _run_stage(stage: Stage, cfg: DictConfig, folder: Path) -> None:
@@ -247,8 +278,13 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(level=logging.WARNING if rank else logging.INFO, format="%(message)s")
-    stage = next(stage for stage in STAGES if stage.name == name)
-    child.work(folder / "errors", rank, lambda: stage.run(OmegaConf.load(folder / "config.yaml"), folder))
+    stage = next(stage for stage in (*STAGES, *PREPARATION) if stage.name == name)
+
+    def run() -> None:
+        with explained(folder):
+            stage.run(OmegaConf.load(folder / "config.yaml"), folder)
+
+    child.work(folder / "errors", rank, run)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A run's status.json: which stage it is in, when each began and ended, or what stopped it."""
 
+import logging
 import os
 import platform
 import signal
@@ -10,7 +11,10 @@ from typing import Any
 
 from dgr.files import read_json, write_json
 
+log = logging.getLogger(__name__)
+
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
+PREPARED = "prepared"  # what points share is done, by dgr.prepare
 
 
 def _now() -> str:
@@ -40,15 +44,22 @@ class Status:
         self.value["stages"][stage] |= {"finished": _now(), "seconds": round(seconds, 2)}
         write_json(self.path, self.value)
 
-    def finish(self) -> None:
-        write_json(self.path, {"state": FINISHED, "finished": _now(), "stages": self.value["stages"]})
+    def finish(self, state: str = FINISHED) -> None:
+        write_json(self.path, {"state": state, "finished": _now(), "stages": self.value["stages"]})
 
     def fail(self, error: BaseException) -> None:
-        write_json(self.path, {**self.value, "state": FAILED, "failed": _now(), **describe(error)})
+        self._end({"state": FAILED, "failed": _now(), **describe(error)})
 
     def interrupt(self, number: signal.Signals) -> None:
         """A stop that was asked for: by a cluster, by `kill`, or by Ctrl-C (SIGINT)."""
-        write_json(self.path, {**self.value, "state": INTERRUPTED, "interrupted": _now(), "signal": number.name})
+        self._end({"state": INTERRUPTED, "interrupted": _now(), "signal": number.name})
+
+    def _end(self, how: dict[str, Any]) -> None:
+        """Where not even this can be written, the log says so, and the error that ended the point is still shown."""
+        try:
+            write_json(self.path, {**self.value, **how})
+        except OSError as error:
+            log.warning("%s still says %r: %s", self.path, RUNNING, error)
 
 
 def read_status(folder: Path) -> dict[str, Any]:

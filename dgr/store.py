@@ -3,37 +3,16 @@
 import json
 import logging
 import os
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from dgr.locks import lock_files, locked
+
+__all__ = ["Journal", "Store", "locked"]
 
 log = logging.getLogger(__name__)
-
-
-def _lock_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock beside `path`; wait for another process that holds it, and say so, then once a minute."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_lock_file(path))
-    began, patience = time.monotonic(), 1
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=patience)
-        except Timeout:
-            patience = 60
-            log.info("waiting for another process that computes %s (%.0f s)", path, time.monotonic() - began)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class Journal:
@@ -46,34 +25,42 @@ class Journal:
         self.path = Path(path)
 
     def read(self) -> dict[str, dict]:
-        """Records by id, in the order written; an unfinished or damaged line is skipped and logged."""
+        """Records by id, in the order written; a damaged line is skipped and logged, an unfinished last one skipped."""
         if not self.path.exists():
             return {}
         records: dict[str, dict] = {}
         for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), start=1):
+            if not line.endswith(b"\n"):
+                break  # by a killed writer, or one that is just writing it
             try:
-                record = json.loads(line) if line.endswith(b"\n") else None
+                record = json.loads(line)
                 records.setdefault(record["id"], record)
             except (ValueError, TypeError, KeyError):
                 log.warning("%s: line %d is damaged; its record is computed again", self.path, number)
         return records
 
     def append(self, records: Iterable[dict]) -> None:
-        """Write records in one go and make them durable before returning."""
+        """Write records in one go and make them durable before returning; where that fails, none of them stays."""
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         if not lines:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) is not None and file.read(1) != b"\n":
+        with self.path.open("ab+", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size and file.seek(-1, os.SEEK_END) is not None and file.read(1) != b"\n":
                 lines = "\n" + lines  # close the line that a killed writer left open
-            file.write(lines.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
+            left = memoryview(lines.encode("utf-8", "backslashreplace"))
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
 
     def discard(self) -> None:
         """Remove the journal, once what it holds stands elsewhere."""
-        for file in (self.path, _lock_file(self.path)):
+        for file in (self.path, *lock_files(self.path)):
             file.unlink(missing_ok=True)
 
     def locked(self) -> AbstractContextManager[None]:

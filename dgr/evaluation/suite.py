@@ -73,11 +73,11 @@ class Suite:
         return list(dict.fromkeys(hub_id for part in parts for hub_id in part.hub_ids()))
 
     def evaluate(self, target: TargetModel, generator: Generator, seed: int, folder: Path) -> None:
-        """Write `folder/<benchmark>.jsonl` for each benchmark; those already there are not asked again.
+        """Write `folder/<benchmark>.jsonl` for each benchmark; those already there, and undamaged, are not asked again.
 
         All replies come before the first verdict: the target and a judge's model are then loaded once each.
         """
-        missing = {name: one for name, one in self.benchmarks.items() if not (folder / f"{name}.jsonl").exists()}
+        missing = {name: one for name, one in self.benchmarks.items() if not _whole(folder / f"{name}.jsonl")}
         asked = {name: self._ask(name, one, target, generator, seed, folder) for name, one in missing.items()}
         for name, benchmark in missing.items():
             journal = Journal(folder / f"{name}.judge.jsonl")
@@ -124,6 +124,16 @@ class Suite:
     def read(self, folder: Path) -> dict[str, list[dict]]:
         """Rows by benchmark name."""
         return {name: read_jsonl(folder / f"{name}.jsonl") for name in self.benchmarks}
+
+
+def _whole(path: Path) -> bool:
+    """Is this a benchmark's file that can be read?"""
+    try:
+        if path.exists() and read_jsonl(path):
+            return True
+    except ValueError as error:
+        log.warning("%s; it is computed again", error)
+    return False
 
 
 def _replies(folder: Path, name: str) -> Journal:

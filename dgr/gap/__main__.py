@@ -64,7 +64,7 @@ def with_defaults(argv: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Exit status 0: measured; 1: a measurement failed; 2: a mistake in the command, nothing was started."""
-    from dgr.command import check
+    from dgr.command import check, ready
     from dgr.preflight import Mistakes, ending_on_mistakes
 
     sys.argv[1:] = with_defaults(sys.argv[1:])
@@ -72,6 +72,7 @@ def main() -> None:
         points = check(sys.argv[1:])
         if empty := sum(point.cfg.n_samples == 0 for point in points or ()):
             raise Mistakes({"n_samples=0: there is nothing to measure; choose at least 1": empty}, len(points))
+        ready(points or [])
     run()
     if points is not None:
         from dgr.gap.table import report

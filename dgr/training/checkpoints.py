@@ -70,6 +70,13 @@ def latest(folder: Path, mark: Seal) -> Path | None:
     return newest
 
 
+def remove_unsealed(folder: Path) -> None:
+    """Delete what an error left half-written; on a full disk, whatever comes next needs the space."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not (checkpoint / MANIFEST).exists():
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+
 def step_of(checkpoint: Path | None) -> int:
     return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
 

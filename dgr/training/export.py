@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dgr.disk import explained
 from dgr.training import ranks, zero
 from dgr.training.checkpoints import flush
 
@@ -25,8 +26,23 @@ def export(
     Where the model lies in parts on several ranks, all of them have to call this; the first one writes. RuntimeError if
     what lies on the disk is not what the model holds; `folder` is then left as it was.
     """
-    whole = gathered(model)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        with explained(folder.parent):
+            _write(model, tokenizer, temporary, folder)
+        live = gathered(model)  # asked again, so that an error in gathering shows
+        if ranks.is_first():
+            compare(weights(model, live), read(model, temporary, trust_remote_code), temporary)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.replace(folder)
+    finally:
+        if ranks.is_first():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", temporary: Path, folder: Path) -> None:
+    whole = gathered(model)
     if ranks.is_first():
         for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a killed run
             shutil.rmtree(stale)
@@ -38,13 +54,6 @@ def export(
         tokenizer.save_pretrained(temporary)
         share(temporary)
         flush(temporary)
-    del whole
-    live = gathered(model)  # asked again, so that an error in gathering shows
-    if ranks.is_first():
-        compare(weights(model, live), read(model, temporary, trust_remote_code), temporary)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
 
 
 def is_adapter(model: "PreTrainedModel") -> bool:

@@ -25,6 +25,7 @@ from transformers.utils import logging as hf_logging
 
 from dgr import stopping
 from dgr.chat import IGNORED
+from dgr.disk import explained
 from dgr.training import checkpoints, ranks, zero
 from dgr.training.adapter import DTYPES
 from dgr.training.batches import Plan
@@ -172,7 +173,12 @@ def fit(
     trainer = _trainer(model, objective, args, steps, [watch, stop])
     began = time.monotonic()
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with explained(Path(args.output_dir).parent):  # while the disk is still as full as it was
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception:
+        if ranks.is_first():
+            checkpoints.remove_unsealed(Path(args.output_dir))
+        raise
     finally:
         watch.progress.stop()
         model.config.use_cache = use_cache  # Trainer turns it off, and it would be saved with the model
