@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.current
 
-.PHONY: setup sweep test test-browser lint bench faults wheel clean
+.PHONY: setup sweep test test-browser test-slurm lint bench faults wheel clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,9 @@ test: setup lint
 
 test-browser: setup
 	$(BIN)/python -m pytest tests/compare -m browser -rs
+
+test-slurm: setup
+	$(BIN)/python -m pytest tests/slurm -m slurm -rs
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +17,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
+from dgr.cluster import settings
 from dgr.disk import unwritable
 from dgr.locks import agree, kind
 from dgr.naming import conf_dir, register_resolvers
-from dgr.preflight import Mistakes, Preflight
+from dgr.preflight import Mistakes, Preflight, ending_on_mistakes
 
 COMPOSITION_ERRORS = (HydraException, ConfigCompositionException, OmegaConfBaseException)
 
@@ -31,6 +34,7 @@ class Point:
 
     folder: Path
     cfg: DictConfig
+    overrides: list[str]
 
 
 def check(argv: list[str]) -> list[Point] | None:
@@ -42,7 +46,9 @@ def check(argv: list[str]) -> list[Point] | None:
     args = get_args_parser().parse_args(argv)
     if _is_question(args):
         return None
-    with initialize_config_dir(str(args.config_dir or conf_dir()), version_base="1.3"):
+    if args.config_dir:  # beside ours, as for Hydra itself
+        args.overrides.append(f"hydra.searchpath=[file://{Path(args.config_dir).resolve()}]")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return _points(args)
 
 
@@ -65,7 +71,9 @@ def _is_question(args: argparse.Namespace) -> bool:
 
 def _points(args: argparse.Namespace) -> list[Point]:
     found: Counter[str] = Counter()
+    launcher, wrong = _slurm(args)
     preflight, points, lines = Preflight(), [], _expand(args, found)
+    found.update(dict.fromkeys(wrong, len(lines)))
     try:
         kind()
     except ValueError as error:
@@ -74,14 +82,30 @@ def _points(args: argparse.Namespace) -> list[Point]:
         composed, messages = _compose(overrides)
         if composed is not None:
             messages = [*messages, *preflight.problems(composed)]
+            messages += settings.problems_with(launcher, composed) if launcher else ()
             if not messages:
-                points.append(Point(Path(composed.outputs) / composed.sweep / composed.run_id, composed))
+                points.append(Point(Path(composed.outputs) / composed.sweep / composed.run_id, composed, overrides))
         found.update(dict.fromkeys(messages, 1))
     if preflight.hub_ids and all(point.cfg.preflight.reachability for point in points):
         found.update(dict.fromkeys(preflight.unreachable(), len(lines)))
     if found:
         raise Mistakes(dict(found), len(lines))
     return points
+
+
+def _slurm(args: argparse.Namespace) -> tuple[DictConfig | None, list[str]]:
+    """The launcher's keys where SLURM is asked for and they compose, and what is wrong with them or this machine."""
+    if not settings.asked(args.overrides):
+        return None, []
+    wrong = list(settings.machine_problems())
+    if not settings.installed():  # none of its keys composes
+        args.overrides = [line for line in args.overrides if not line.startswith(("hydra/launcher", "hydra.launcher"))]
+        return None, wrong
+    # what does not compose is found again, and named, point by point
+    hydra = _compose([line for line in args.overrides if line.startswith("hydra")], whole=True)[0].hydra
+    if hydra.launcher._target_ != settings.TARGET:
+        return None, wrong
+    return hydra.launcher, [*wrong, *settings.problems(hydra.launcher, hydra.sweeper.max_batch_size)]
 
 
 def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
@@ -96,10 +120,15 @@ def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
     plain = [override.input_line for override in parsed if not override.is_sweep_override()]
     study = _study(plain)
     if not args.multirun and not study:
+        if settings.asked(args.overrides):
+            found["hydra/launcher=slurm without -m would run the point here; put -m before the overrides"] += 1
         for override in parsed:
             if override.is_sweep_override():
                 found[f"{override.input_line}: several values; put -m before the overrides to run a grid"] += 1
         return [plain]
+    for override in parsed:
+        if override.is_sweep_override() and override.get_key_element().startswith(("hydra.", "hydra/")):
+            found[f"{override.input_line}: Hydra's own keys cannot be swept; give one value"] += 1
     given = {override.get_key_element() for override in parsed}
     from_study = [o for o in parser.parse_overrides(study) if o.get_key_element() not in given]
     return [list(point) for batch in BasicSweeper.split_arguments([*from_study, *parsed], None) for point in batch]
@@ -115,12 +144,12 @@ def _study(plain: list[str]) -> list[str]:
     return [f"{key}={value}" for key, value in (params or {}).items()]
 
 
-def _compose(overrides: list[str]) -> tuple[DictConfig | None, list[str]]:
-    """The point's config, and what kept overrides out of it: choices of groups first, then single values."""
+def _compose(overrides: list[str], whole: bool = False) -> tuple[DictConfig, list[str]]:
+    """The point's config (`whole`: with Hydra's part), and what kept overrides out of it; choices of groups first."""
     groups = [line for line in overrides if _is_group(line)]
     values = [line for line in overrides if not _is_group(line)]
     try:
-        return compose("config", overrides=[*groups, *values]), []
+        return compose("config", overrides=[*groups, *values], return_hydra_config=whole), []
     except COMPOSITION_ERRORS:
         kept: list[str] = []
         messages = []
@@ -129,30 +158,33 @@ def _compose(overrides: list[str]) -> tuple[DictConfig | None, list[str]]:
                 compose("config", overrides=[*kept, line])
                 kept.append(line)
             except COMPOSITION_ERRORS as error:
-                messages.append(_explain(line, error))
-        return compose("config", overrides=kept), messages
+                messages.append(_explain(line, error, kept))
+        return compose("config", overrides=kept, return_hydra_config=whole), messages
 
 
 def _is_group(line: str) -> bool:
     return (conf_dir() / line.lstrip("+~").split("=")[0].split("@")[0]).is_dir()
 
 
-def _explain(line: str, error: Exception) -> str:
+def _explain(line: str, error: Exception, kept: list[str]) -> str:
     key, _, value = line.partition("=")
-    group = conf_dir() / key.lstrip("+~")
-    if isinstance(error, MissingConfigException) and group.is_dir():
-        names = sorted(file.stem for file in group.glob("*.yaml"))
-        return f"{line}: there is no such {key.lstrip('+~')}; choose one of {', '.join(names)}{_nearest(value, names)}"
-    if isinstance(error, ConfigCompositionException) and "is not in struct" in str(error.__cause__):
-        keys = _keys_beside(key)
+    group = key.lstrip("+~")
+    if isinstance(error, MissingConfigException) and _is_group(line):
+        names = GlobalHydra.instance().config_loader().get_group_options(group)
+        return f"{line}: there is no such {group}; choose one of {', '.join(names)}{_nearest(value, names)}"
+    if key.startswith(settings.OPTIONS):
+        return f"{line}: another option of sbatch takes a + before it: +{line}"
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, ConfigAttributeError):
+        keys = _keys_beside(key, kept)
         near = _nearest(key.rpartition(".")[2], keys)
         return f"{line}: there is no such key{near or '; choose one of ' + ', '.join(keys)}"
     return f"{line}: {_one_line(error)}"
 
 
-def _keys_beside(key: str) -> list[str]:
+def _keys_beside(key: str, kept: list[str]) -> list[str]:
     """What the config has where the key should have been."""
-    parent = OmegaConf.select(compose("config"), key.rpartition(".")[0]) if "." in key else compose("config")
+    cfg = compose("config", overrides=kept, return_hydra_config=key.startswith("hydra."))
+    parent = OmegaConf.select(cfg, key.rpartition(".")[0]) if "." in key else cfg
     return [str(name) for name in parent if not str(name).startswith("_")] if isinstance(parent, DictConfig) else []
 
 
@@ -169,3 +201,25 @@ def _useful_lines(error: BaseException) -> Iterator[str]:
     for line in str(error.__cause__ or error).strip().splitlines():
         if line.strip() and not line.strip().startswith(("full_key", "object_type", "reference_type", "See https")):
             yield line.strip()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the points of a command that are not finished, each as a line of shell words; `--table`: their table."""
+    from dgr.stages import STAGES
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    table = "--table" in arguments
+    with ending_on_mistakes():
+        points = check([argument for argument in arguments if argument != "--table"]) or []
+    if table:
+        from dgr.compare import report
+
+        return report([point.folder for point in points])
+    for point in points:
+        if not STAGES[-1].done(point.folder):
+            print(shlex.join(point.overrides))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

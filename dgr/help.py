@@ -10,6 +10,8 @@ dgr: how much reasoning does safety alignment cost a reasoning model, and what m
   python -m dgr.run                                              one point with the defaults
   python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000  a grid: -m goes first, every key can be swept
   python -m dgr.run --cfg job                                    the whole configuration; nothing is run
+  python -m dgr.run -m hydra/launcher=slurm ...                  the same grid as jobs of a cluster
+  python -m dgr.status outputs/default                           where every point of a sweep is
   python -m dgr.compare outputs/default                          the table of a sweep, also while it is running
 
 A point takes n_samples of a safety dataset, lets a strategy refine them, trains the target model on them and evaluates
@@ -18,7 +20,7 @@ command resumes what was stopped and skips what is finished.
 
 Choose with group=name, change any value with key=value; dots go inside a group: trainer.learning_rate=1e-4 seed=1.
 """
-HIDDEN = ("hydra",)  # Hydra's own group
+HIDDEN = ("hydra", "local")  # Hydra's own group, and a site's own values
 
 
 def text() -> str:

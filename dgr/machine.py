@@ -1,6 +1,7 @@
 """What this machine has, asked of the file system: the controlling process never touches CUDA."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 NVIDIA = Path("/proc/driver/nvidia")
@@ -23,3 +24,10 @@ def has_gpu() -> bool:
 def cpu_count() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slurm_job(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The SLURM job that this process belongs to, as squeue writes it: `12`, or `12_3` in an array."""
+    if "SLURM_ARRAY_JOB_ID" in environment:
+        return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
+    return environment.get("SLURM_JOB_ID")

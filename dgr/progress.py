@@ -1,14 +1,56 @@
-"""Progress of long work: a bar on a terminal, a log line every ten seconds elsewhere, one line at the end anyhow."""
+"""Progress of long work: a bar on a terminal, a log line every ten seconds elsewhere, one line at the end anyhow.
 
+In a run folder it also leaves progress.json, for `dgr.status`.
+"""
+
+import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 EVERY = 10.0  # seconds between two log lines
+FILE, FILE_EVERY = "progress.json", 3.0  # seconds between two writes of the file
+_folder: Path | None = None  # the run folder that this process works on
+
+
+@contextmanager
+def reported_in(folder: Path) -> Iterator[None]:
+    """What shows its progress in this process meanwhile, leaves it in `folder`/progress.json, which goes at the end."""
+    global _folder
+    before, _folder = _folder, folder
+    try:
+        yield
+    finally:
+        _folder = before
+        (folder / FILE).unlink(missing_ok=True)
+
+
+class Report:
+    """progress.json as far as it is worth a write; nothing where no run folder is worked on."""
+
+    def __init__(self) -> None:
+        self.folder, self._written = _folder, float("-inf")
+
+    def __call__(self, what: str, done: int, total: int, rate: float, left: float | None) -> None:
+        """`rate`: tokens a second; `left`: seconds."""
+        if self.folder is None or time.monotonic() - self._written < FILE_EVERY:
+            return
+        self._written = time.monotonic()
+        value = {"what": what, "done": done, "total": total, "tokens_per_second": round(rate, 1), "seconds_left": left}
+        temporary = self.folder / f".{FILE}.{os.getpid()}.tmp"
+        with suppress(OSError):  # no work fails for this; nor does it need to be durable
+            temporary.write_text(json.dumps(value), encoding="utf-8")
+            temporary.replace(self.folder / FILE)
+
+    def end(self) -> None:
+        if self.folder is not None:
+            (self.folder / FILE).unlink(missing_ok=True)
 
 
 class Progress:
@@ -20,10 +62,14 @@ class Progress:
         self._began = self._logged = time.monotonic()
         self._bar = _bar(what) if sys.stderr.isatty() else None
         self._task = self._bar.add_task(what, total=total, rate="") if self._bar else None
+        self._report = Report()
+        self.add()
 
     def add(self, done: int = 0, tokens: int = 0) -> None:
         self.done += done
         self.tokens += tokens
+        left = round(self.seconds / self.done * (self.total - self.done), 1) if self.done else None
+        self._report(self.what, self.done, self.total, self.rate, left)
         if self._bar:
             self._bar.update(self._task, completed=self.done, rate=f"{self.rate:,.0f} tokens/s")
         elif time.monotonic() - self._logged >= EVERY:
@@ -54,6 +100,7 @@ def progress(what: str, total: int) -> Iterator[Progress]:
         with shown._bar or nullcontext():
             yield shown
     finally:
+        shown._report.end()
         log.info("%s", shown)
 
 

@@ -13,6 +13,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from dgr.cluster import settings
+from dgr.cluster.queue import enqueue
 from dgr.naming import conf_dir, register_resolvers
 
 register_resolvers()
@@ -55,6 +57,9 @@ def main() -> None:
         ready(points or [])
     if points is None:  # a question that Hydra answers
         return run()
+    if not settings.asked(sys.argv):  # a job of a cluster is noted when it is submitted
+        for point in points:
+            enqueue(point.folder)
     grid.extend(point.folder for point in points)
     with stoppable():  # a second signal does not kill what is ended by the first
         run()

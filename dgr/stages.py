@@ -24,6 +24,7 @@ from dgr.disk import explained, remove_temporaries
 from dgr.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from dgr.machine import has_gpu
 from dgr.model import TargetModel
+from dgr.progress import reported_in
 from dgr.sample import Sample, nested_subset
 from dgr.status import FINISHED, PREPARED, Status
 from dgr.store import Store, locked
@@ -256,6 +257,11 @@ def _run_stage(stage: Stage, cfg: DictConfig, folder: Path) -> None:
     elif stage.heavy and has_gpu():
         run_in_child(stage, folder, patience)
     else:
+        _run_here(stage, cfg, folder)
+
+
+def _run_here(stage: Stage, cfg: DictConfig, folder: Path) -> None:
+    with reported_in(folder):
         stage.run(cfg, folder)
 
 
@@ -279,12 +285,13 @@ def main() -> None:
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(level=logging.WARNING if rank else logging.INFO, format="%(message)s")
     stage = next(stage for stage in (*STAGES, *PREPARATION) if stage.name == name)
+    run = stage.run if rank else partial(_run_here, stage)
 
-    def run() -> None:
+    def work() -> None:
         with explained(folder):
-            stage.run(OmegaConf.load(folder / "config.yaml"), folder)
+            run(OmegaConf.load(folder / "config.yaml"), folder)
 
-    child.work(folder / "errors", rank, run)
+    child.work(folder / "errors", rank, work)
 
 
 if __name__ == "__main__":

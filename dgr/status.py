@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dgr.files import read_json, write_json
+from dgr.machine import slurm_job
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Status:
             self.value["stages"] = read_status(folder).get("stages", {})
 
     def begin(self, stage: str) -> None:
-        where = {"stage": stage, "pid": os.getpid(), "host": platform.node()}
+        where = {"stage": stage, "pid": os.getpid(), "host": platform.node(), "job": slurm_job()}
         self.value = {"state": RUNNING, **where, "stages": {**self.value["stages"], stage: {"started": _now()}}}
         write_json(self.path, self.value)
 
@@ -69,3 +70,9 @@ def read_status(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+if __name__ == "__main__":  # where every point of a sweep is: python -m dgr.status outputs/<sweep>
+    from dgr.monitor.command import main
+
+    raise SystemExit(main())

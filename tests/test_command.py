@@ -160,7 +160,7 @@ def test_the_help_is_written_for_a_person():
     text = dgr("--help").stdout
     for words in ("python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000", "outputs/<sweep>", "--hydra-help"):
         assert words in text
-    for file in conf_dir().glob("*/*.yaml"):
+    for file in (file for file in conf_dir().glob("*/*.yaml") if file.parent.name != "local"):
         assert file.read_text().splitlines()[0].lstrip("# ") in text
 
 
@@ -184,3 +184,7 @@ def test_it_works_from_any_folder_and_from_a_wheel(tmp_path):
     done = dgr(*arguments, cwd=empty, **environment)
     assert done.returncode == 0, done.stderr
     assert list((empty / "outputs" / "default").glob("*/metrics.json"))
+    (empty / "site" / "local").mkdir(parents=True)
+    (empty / "site" / "local" / "slurm.yaml").write_text("partition: gpu\n")
+    asked = ["--config-dir", "site", "hydra/launcher=slurm", "--cfg", "hydra", "-p", "hydra.launcher"]
+    assert "partition: gpu" in dgr(*asked, cwd=empty, **environment).stdout, "its launcher, and the site's values"

@@ -14,7 +14,7 @@ from dgr.naming import COMPONENTS, conf_dir, register_resolvers
 from dgr.preflight import Preflight
 
 register_resolvers()
-FILES = sorted(file.relative_to(conf_dir()) for file in conf_dir().glob("*/*.yaml"))
+FILES = sorted(f.relative_to(conf_dir()) for f in conf_dir().glob("*/*.yaml") if f.parent.name != "local")
 CHOICES = [(file.parent.name, file.stem) for file in FILES if file.parent.name in (*COMPONENTS, "tracker")]
 
 

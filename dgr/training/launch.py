@@ -50,6 +50,8 @@ def command(nproc: int, nodes: int, environment: Mapping[str, str], errors: Path
     meeting = [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-id={job}"]
     place = [f"--rdzv-endpoint={first_host(environment)}:{port}"]
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap", "--kill-on-bad-exit=1"]
+    cores = environment.get("SLURM_CPUS_PER_TASK")  # srun inherits them from no one
+    srun += [f"--cpus-per-task={cores}"] if cores else []
     return [*srun, *torchrun, *meeting, *place, *ours]
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dgr import stopping
+from dgr.progress import Report
 from dgr.training import checkpoints, ranks
 from dgr.training.objective import evaluating, inputs
 from dgr.training.passes import collate
@@ -50,9 +51,13 @@ class Watch(transformers.TrainerCallback):
         self.task = self.progress.add_task("train", total=state.max_steps, completed=state.global_step, note="")
         self.progress.start()
         self.began = self.said = time.monotonic()
+        self.leave = Report()
 
     def on_step_end(self, args, state, control, **_):
-        self.progress.update(self.task, completed=state.global_step)
+        step, steps = state.global_step, state.max_steps
+        self.progress.update(self.task, completed=step)
+        if ranks.is_first():
+            self.leave("steps", step, steps, self.speed(step), round(self.seconds_left(step, steps), 1))
         if state.global_step >= state.max_steps:
             control.should_save = False  # the finished model is written next; a checkpoint beside it is no use
 
@@ -82,15 +87,19 @@ class Watch(transformers.TrainerCallback):
 
     def on_train_end(self, args, state, control, **_):
         self.progress.stop()
+        if ranks.is_first():
+            self.leave.end()
 
     def speed(self, step: int) -> float:
         """Tokens a second (padding not counted) since this process began to train."""
         return (self.tokens[step] - self.tokens[self.start]) / max(time.monotonic() - self.began, 1e-9)
 
+    def seconds_left(self, step: int, steps: int) -> float:
+        return (self.tokens[steps] - self.tokens[step]) / max(self.speed(step), 1e-9)
+
     def left(self, step: int, steps: int) -> str:
         """How long the rest takes at the speed so far, by tokens; h:mm:ss."""
-        seconds = (self.tokens[steps] - self.tokens[step]) / max(self.speed(step), 1e-9)
-        return str(timedelta(seconds=round(seconds)))
+        return str(timedelta(seconds=round(self.seconds_left(step, steps))))
 
 
 class StopWhenAsked(transformers.TrainerCallback):

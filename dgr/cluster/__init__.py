@@ -1,0 +1,1 @@
+"""Points as SLURM jobs: what may be asked of the cluster, submission, the job itself, and the queue."""
