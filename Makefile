@@ -37,6 +37,7 @@ bench: setup
 
 faults: setup
 	$(BIN)/python tests/faults/test_faults.py --trials 5
+	$(BIN)/python tests/slurm/slurm_faults.py --trials 5
 
 wheel: setup
 	$(BIN)/python -m build --wheel --no-isolation

@@ -1,5 +1,6 @@
 """What a fault is tried on: a point's command, what it had finished, and what came of it."""
 
+import argparse
 import json
 import os
 import random
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from commands import Command
+from commands import Command, warm_up
 
 from dgr.files import read_json, read_jsonl
 from dgr.status import read_status
@@ -27,6 +28,7 @@ class Trial:
     arguments: tuple[str, ...]
     random: random.Random
     told: list[str] = field(default_factory=list)
+    told_moment: str = ""
     finished: dict[Path, int] = field(default_factory=dict)  # markers of finished stages when the fault came
     steps: int = 0  # of training that were lost
 
@@ -202,3 +204,42 @@ def row(fault: str, trial: Trial) -> Row:
 def _samples(folder: Path) -> set[str]:
     file = folder / "samples.jsonl"
     return {line["id"] for line in read_jsonl(file)} if file.exists() else set()
+
+
+Faults = dict[str, tuple[Callable[[Trial], None], tuple[str, ...]]]  # what does the harm, and to which command
+
+
+def attempt(name: str, faults: Faults, seed: int) -> Row:
+    """One trial of a fault."""
+    inject, arguments = faults[name]
+    folder = workplace() / f"trial-{seed}-{list(faults).index(name)}"
+    trial = Trial(folder, arguments, random.Random(f"{name} {seed}"))
+    try:
+        inject(trial)
+        found = row(name, trial)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{name}, seed {seed}: {'; '.join(trial.told)}: {found}", file=sys.stderr, flush=True)
+    return found
+
+
+def table(faults: Faults) -> None:
+    """Inject each fault as often as the command line says, and print what was lost."""
+    parser = argparse.ArgumentParser(description="Inject each fault --trials times; print what was lost, in Markdown.")
+    parser.add_argument("--trials", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of the first trial; the next one has the next number")
+    parser.add_argument("faults", nargs="*", help="words in the names of faults; none: all")
+    given = parser.parse_args()
+    warm_up()
+    print("| fault | injected | points completed | samples lost | doubled | stages repeated | steps repeated | files |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    clean = True
+    for name in [one for one in faults if not given.faults or any(word in one for word in given.faults)]:
+        total, *more = (attempt(name, faults, given.seed + number) for number in range(given.trials))
+        for found in more:
+            total += found
+        files = "identical" if total.identical else "different"
+        numbers = f"{total.lost} | {total.doubled} | {total.repeated} | {total.steps}"
+        print(f"| {name} | {total.injected} | {total.completed} of {total.points} | {numbers} | {files} |", flush=True)
+        clean = clean and total.clean
+    sys.exit(0 if clean else 1)

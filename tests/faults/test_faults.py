@@ -4,7 +4,6 @@ A fault is a function of a Trial: it starts the point's command, does its harm, 
 command finish. To add one, write it and give it a line in FAULTS.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -13,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))  # commands, conftest
 
 from commands import POINT, Command, until, warm_up
-from fault_trials import Row, Trial, row, run_folders, workplace
+from fault_trials import Faults, Trial, attempt, row, run_folders, table
 
 from dgr.command import Point, check
 
@@ -206,7 +204,7 @@ def disk_full(trial: Trial) -> None:
     shutil.copytree(kept, trial.outputs, dirs_exist_ok=True, copy_function=shutil.copy2)
 
 
-FAULTS: dict[str, tuple[Callable[[Trial], None], tuple[str, ...]]] = {
+FAULTS: Faults = {
     "kill -9 of the command": (kill_command, POINT),
     "kill -9 of a stage's process": (kill_stage, POINT),
     "kill -9 of a training rank": (kill_rank, DISTRIBUTED),
@@ -223,20 +221,6 @@ WIDE = (  # the default tier has not the time for what other tests of it show in
 )
 
 
-def attempt(name: str, seed: int) -> Row:
-    """One trial of a fault."""
-    inject, arguments = FAULTS[name]
-    folder = workplace() / f"trial-{seed}-{list(FAULTS).index(name)}"
-    trial = Trial(folder, arguments, random.Random(f"{name} {seed}"))
-    try:
-        inject(trial)
-        found = row(name, trial)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"{name}, seed {seed}: {'; '.join(trial.told)}: {found}", file=sys.stderr, flush=True)
-    return found
-
-
 @pytest.fixture(scope="module", autouse=True)
 def warm():
     warm_up()
@@ -245,7 +229,7 @@ def warm():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.wide if one in WIDE else ()) for one in FAULTS])
 def test_nothing_is_lost_doubled_or_changed(name):
-    found = attempt(name, seed=0)
+    found = attempt(name, FAULTS, seed=0)
     assert found.clean, found
     assert found.steps <= 2, "more than one checkpoint interval was repeated"
 
@@ -264,26 +248,5 @@ def test_an_evaluation_that_is_damaged_before_its_numbers_are_taken_is_repaired_
     assert row("damaged evaluation", trial).identical
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Inject each fault --trials times; print what was lost, in Markdown.")
-    parser.add_argument("--trials", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0, help="of the first trial; the next one has the next number")
-    parser.add_argument("faults", nargs="*", help="words in the names of faults; none: all")
-    given = parser.parse_args()
-    warm_up()
-    print("| fault | injected | points completed | samples lost | doubled | stages repeated | steps repeated | files |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    clean = True
-    for name in [one for one in FAULTS if not given.faults or any(word in one for word in given.faults)]:
-        total, *more = (attempt(name, given.seed + number) for number in range(given.trials))
-        for found in more:
-            total += found
-        files = "identical" if total.identical else "different"
-        numbers = f"{total.lost} | {total.doubled} | {total.repeated} | {total.steps}"
-        print(f"| {name} | {total.injected} | {total.completed} of {total.points} | {numbers} | {files} |", flush=True)
-        clean = clean and total.clean
-    sys.exit(0 if clean else 1)
-
-
 if __name__ == "__main__":
-    main()
+    table(FAULTS)

@@ -88,17 +88,22 @@ def test_a_point_whose_job_dies_is_named_and_continues_when_submitted_again(faul
     assert point.results() == undisturbed.results()
 
 
+def kill_node(cluster, node, job):
+    """The node's daemon, the job's step and all below it."""
+    cluster("node-kill", node)
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"].startswith("slurmstepd") and f"[{job}." in " ".join(process.info["cmdline"]):
+            for below in process.children(recursive=True):
+                below.kill()
+            process.kill()
+
+
 def test_a_node_that_dies_costs_no_more_than_its_last_checkpoint(point, undisturbed, cluster):
     command = point.slurm()
     point.trained(8)
     node = point.status()[point.folder.name]["node"]
     try:
-        cluster("node-kill", node)
-        for process in psutil.process_iter(["name", "cmdline"]):
-            if process.info["name"].startswith("slurmstepd") and f"[{point.job}." in " ".join(process.info["cmdline"]):
-                for below in process.children(recursive=True):
-                    below.kill()
-                process.kill()
+        kill_node(cluster, node, point.job)
         text = finish(command)
     finally:
         cluster("node-up", node)
