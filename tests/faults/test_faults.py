@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # commands, conftest
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # commands, small_disk
 
 from commands import POINT, Command, until, warm_up
 from fault_trials import Faults, Trial, attempt, row, run_folders, table
+from small_disk import mounted
 
 from dgr.command import Point, check
 
@@ -172,8 +173,6 @@ def damaged_store(trial: Trial) -> None:
 
 def disk_full(trial: Trial) -> None:
     """The outputs' file system fills up; after space was made, the same command goes on."""
-    from conftest import mounted
-
     disk = mounted(trial.outputs, "64m")
     if isinstance(disk, str):
         pytest.skip(disk)

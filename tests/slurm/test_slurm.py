@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -89,12 +90,17 @@ def test_a_point_whose_job_dies_is_named_and_continues_when_submitted_again(faul
 
 
 def kill_node(cluster, node, job):
-    """The node's daemon, the job's step and all below it."""
+    """The node's daemon, the job's steps and all below them, as if at once: none may tell that another one is gone."""
     cluster("node-kill", node)
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"].startswith("slurmstepd") and f"[{job}." in " ".join(process.info["cmdline"]):
-            for below in process.children(recursive=True):
-                below.kill()
+    steps = [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"].startswith("slurmstepd") and f"[{job}." in " ".join(process.info["cmdline"])
+    ]
+    for process in steps:
+        process.suspend()
+    for process in [*(below for step in steps for below in step.children(recursive=True)), *steps]:
+        with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
