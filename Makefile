@@ -4,7 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.current
 
-.PHONY: setup sweep test test-browser test-slurm lint bench faults wheel clean
+STUDIES ?= safety_tax gap_correlation activation_study
+SEEDS   ?= 0 1 2 3 4
+WORKERS ?= 2
+
+.PHONY: setup sweep studies test test-browser test-slurm lint bench faults wheel clean
 
 setup: $(STAMP)
 
@@ -18,8 +22,16 @@ $(STAMP): pyproject.toml constraints.txt
 sweep: setup
 	$(BIN)/python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000
 
+# A command a seed, WORKERS at a time; finished points are skipped, failed ones are counted in what is written.
+studies: setup
+	for study in $(STUDIES); do \
+	  $(BIN)/python -m dgr.run +experiment=$$study plan=true costs.parallel=$(WORKERS); \
+	  printf '%s\n' $(SEEDS) | xargs -P $(WORKERS) -I@ $(BIN)/python -m dgr.run +experiment=$$study seed=@ || true; \
+	done
+	$(BIN)/python -m dgr.compare.document $(addprefix $${DGR_OUTPUTS:-outputs}/,$(STUDIES)) --out docs/studies
+
 test: setup lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
 test-browser: setup
 	$(BIN)/python -m pytest tests/compare -m browser -rs

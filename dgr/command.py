@@ -5,12 +5,11 @@ import difflib
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,6 +20,7 @@ from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
 from dgr.cluster import settings
 from dgr.disk import unwritable
+from dgr.grid import expand
 from dgr.locks import agree, kind
 from dgr.naming import conf_dir, register_resolvers
 from dgr.preflight import Mistakes, Preflight, ending_on_mistakes
@@ -81,6 +81,8 @@ def _points(args: argparse.Namespace) -> list[Point]:
     for overrides in lines:
         composed, messages = _compose(overrides)
         if composed is not None:
+            if composed.plan:  # nothing will be loaded
+                composed.preflight.reachability = False
             messages = [*messages, *preflight.problems(composed)]
             messages += settings.problems_with(launcher, composed) if launcher else ()
             if not messages:
@@ -129,19 +131,24 @@ def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
     for override in parsed:
         if override.is_sweep_override() and override.get_key_element().startswith(("hydra.", "hydra/")):
             found[f"{override.input_line}: Hydra's own keys cannot be swept; give one value"] += 1
-    given = {override.get_key_element() for override in parsed}
-    from_study = [o for o in parser.parse_overrides(study) if o.get_key_element() not in given]
-    return [list(point) for batch in BasicSweeper.split_arguments([*from_study, *parsed], None) for point in batch]
+    try:
+        return expand(study or [{}], parsed, parser)
+    except (ValueError, HydraException) as error:
+        found[f"the grid cannot be read: {_one_line(error)}"] += 1
+        return [plain]
 
 
-def _study(plain: list[str]) -> list[str]:
-    """The grid that an experiment brings (`hydra.sweeper.params`), as overrides; empty where there is none."""
+def _study(plain: list[str]) -> list[dict]:
+    """The grids that an experiment brings (`hydra.sweeper.grids`, or Hydra's own `params`); empty without any."""
     try:
         cfg = compose("config", overrides=plain, return_hydra_config=True)
     except COMPOSITION_ERRORS:
         return []  # found again, and named, point by point
-    params = cfg.hydra.sweeper.get("params") if cfg.hydra.mode is not None and cfg.hydra.mode.name == "MULTIRUN" else {}
-    return [f"{key}={value}" for key, value in (params or {}).items()]
+    if cfg.hydra.mode is None or cfg.hydra.mode.name != "MULTIRUN":
+        return []
+    sweeper = cfg.hydra.sweeper
+    found = [*(sweeper.get("grids") or []), *([sweeper.params] if sweeper.get("params") else [])]
+    return [OmegaConf.to_container(grid, resolve=True) if OmegaConf.is_config(grid) else grid for grid in found]
 
 
 def _compose(overrides: list[str], whole: bool = False) -> tuple[DictConfig, list[str]]:
@@ -160,6 +167,20 @@ def _compose(overrides: list[str], whole: bool = False) -> tuple[DictConfig, lis
             except COMPOSITION_ERRORS as error:
                 messages.append(_explain(line, error, kept))
         return compose("config", overrides=kept, return_hydra_config=whole), messages
+
+
+def composable(config: str, overrides: Sequence[str], found: list[str]) -> list[str]:
+    """The overrides that compose in a config other than the grid's; what is wrong with the others is added to
+    `found`."""
+    kept: list[str] = []
+    for line in sorted(overrides, key=lambda line: not (conf_dir() / line.partition("=")[0]).is_dir()):
+        try:
+            compose(config, overrides=[*kept, line])
+            kept.append(line)
+        except COMPOSITION_ERRORS as error:
+            told = str(error.__cause__ or error).partition("Config search path")[0]  # machine paths help nobody
+            found.append(f"{line}: {' '.join(told.split())}")
+    return kept
 
 
 def _is_group(line: str) -> bool:

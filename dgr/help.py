@@ -20,7 +20,7 @@ command resumes what was stopped and skips what is finished.
 
 Choose with group=name, change any value with key=value; dots go inside a group: trainer.learning_rate=1e-4 seed=1.
 """
-HIDDEN = ("hydra", "local")  # Hydra's own group, and a site's own values
+HIDDEN = ("hydra", "local", "requests")  # Hydra's own group, a site's own values, and what dgr.probe asks
 
 
 def text() -> str:
@@ -35,6 +35,6 @@ def _group(folder: Path) -> str:
 
 
 def purpose(file: Path) -> str:
-    """A yaml's first line."""
+    """A yaml's first line, after the one that Hydra reads."""
     with file.open(encoding="utf-8") as lines:
-        return lines.readline().lstrip("# ").rstrip()
+        return next(line for line in lines if not line.startswith("# @")).lstrip("# ").rstrip()

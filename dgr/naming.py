@@ -11,6 +11,7 @@ from dgr.sample import digest
 PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent
 COMPONENTS = ("model", "data", "refine", "generator", "trainer", "adapter", "evaluation")
+ESTIMATE = ("plan", "costs")  # of the grid before it starts: no part of a run
 
 
 def conf_dir() -> Path:

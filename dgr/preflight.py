@@ -207,6 +207,8 @@ def _top_level(cfg: DictConfig) -> Iterator[str]:
         value = cfg[key]
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             yield f"{key}={value}: a whole number of 0 or more is expected"
+    if not isinstance(cfg.plan, bool):
+        yield f"plan={cfg.plan}: true or false is expected; assumptions are changed by their keys, costs.parallel=4"
     if not re.fullmatch(r"[\w.+-]+", str(cfg.sweep)) or str(cfg.sweep) in (".", "..", "store"):
         yield f"sweep={cfg.sweep}: a plain folder name is expected (letters, digits, . _ + -; not 'store')"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from dgr.cluster import settings
 from dgr.cluster.queue import enqueue
-from dgr.naming import conf_dir, register_resolvers
+from dgr.naming import ESTIMATE, conf_dir, register_resolvers
 
 register_resolvers()
 log = logging.getLogger(__name__)
@@ -28,6 +28,9 @@ def run(cfg: DictConfig) -> None:
     from dgr.stages import run_point
     from dgr.stopping import Stopped
 
+    with open_dict(cfg):
+        for key in ESTIMATE:
+            del cfg[key]
     folder = Path(HydraConfig.get().runtime.output_dir)
     place = f"point {grid.index(folder) + 1} of {len(grid)}: " if folder in grid else ""
     try:
@@ -42,6 +45,18 @@ def run(cfg: DictConfig) -> None:
             raise
 
 
+def _estimated(points: list) -> bool:
+    """Say what a grid will cost; True where that was all that was asked (`plan=true`)."""
+    from dgr.plan import estimate
+    from dgr.plan.shown import lines, summary
+
+    alone = any(point.cfg.plan for point in points)
+    if alone or len(points) > 1:
+        found = estimate(points)
+        print("\n".join(lines(found)) if alone else f"{summary(found)} (plan=true for more)", flush=True)
+    return alone
+
+
 def main() -> None:
     """Exit status 0: every point finished; 1: one failed; 2: a mistake, nothing was started; above 128: a signal."""
     from dgr.command import check, ready
@@ -54,12 +69,16 @@ def main() -> None:
         return
     with ending_on_mistakes():
         points = check(sys.argv[1:])
-        ready(points or [])
     if points is None:  # a question that Hydra answers
         return run()
+    if _estimated(points):
+        return
+    with ending_on_mistakes():
+        ready(points)
     if not settings.asked(sys.argv):  # a job of a cluster is noted when it is submitted
         for point in points:
-            enqueue(point.folder)
+            if not (point.folder / "metrics.json").exists():
+                enqueue(point.folder)
     grid.extend(point.folder for point in points)
     with stoppable():  # a second signal does not kill what is ended by the first
         run()

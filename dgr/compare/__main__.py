@@ -12,11 +12,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0: every run is finished; 1: some failed or are unfinished; 2: a mistake in the command."""
     arguments = _parser().parse_args(argv)
     sweeps = [Path(sweep) for sweep in arguments.sweeps]
-    from dgr.compare.runs import read_run, run_folders, where
+    from dgr.compare.runs import distinct, read_run, run_folders, where
 
     try:
         folders = [folder for sweep in sweeps for folder in run_folders(sweep)]
-        runs = where([read_run(folder) for folder in dict.fromkeys(folders)], arguments.where)
+        found = [read_run(folder) for folder in dict.fromkeys(folders)]
+        runs = where(distinct(found), arguments.where)
     except ValueError as mistake:
         print(mistake, file=sys.stderr)
         return 2
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    if twice := len(found) - len(distinct(found)):
+        print(f"{twice} run(s) lie in several of these sweeps, and count once")
     return _compare(runs, arguments, arguments.out or beside(sweeps))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dgr.compare.columns import BASE, Column, cell, rate
+from dgr.compare.columns import BASE, Cell, Column, cell, rate
 from dgr.compare.comparison import Comparison, untouched
 from dgr.compare.escaping import markup
 from dgr.compare.grouping import GAP, TAX, Group
@@ -47,7 +47,7 @@ def figures(comparison: Comparison) -> list[Figure]:
     return [make(comparison) for make in (trade_off, tax, activation, gap, fallback, thinking, loss)]
 
 
-def _cell(group: Group, column: Column):
+def group_cell(group: Group, column: Column) -> Cell | None:
     return cell([run.metrics for run in group.runs], column)
 
 
@@ -61,7 +61,7 @@ def trade_off(comparison: Comparison) -> Figure:
         "intervals; a number beside a point is the number of training samples.",
     )
     styles = Styles(comparison.groups)
-    points = [(group, _cell(group, ACCURACY), _cell(group, HARMFUL)) for group in comparison.groups]
+    points = [(group, group_cell(group, ACCURACY), group_cell(group, HARMFUL)) for group in comparison.groups]
     points = [point for point in points if point[1] and point[2]]
     if not points:
         return Figure(*about, reason="no finished run has both a reasoning and a safety benchmark")
@@ -146,7 +146,7 @@ def _by_n(
     place = places(sorted({group.first.n_samples for group in comparison.groups}))
     for label, groups in list(lines.items())[:MANY]:
         for number, (name, column) in enumerate(columns):
-            points = [(group, found) for group in groups if (found := _cell(group, column))]
+            points = [(group, found) for group in groups if (found := group_cell(group, column))]
             if not points:
                 continue
             color = PALETTE[number % len(PALETTE)] if split else styles.color(groups[0])
@@ -181,7 +181,7 @@ def gap(comparison: Comparison) -> Figure:
         "Gap: nats per token of the training texts under the untouched model. A point is a setting, mean over seeds.",
     )
     styles = Styles(comparison.groups)
-    points = [(group, _cell(group, GAP_COLUMN), _cell(group, TAX_COLUMN)) for group in comparison.groups]
+    points = [(group, group_cell(group, GAP_COLUMN), group_cell(group, TAX_COLUMN)) for group in comparison.groups]
     points = [point for point in points if point[1] and point[2]]
     if not points:
         return Figure(*about, reason="no finished run has both a gap and a tax")

@@ -14,12 +14,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from dgr.compare import probing
 from dgr.compare.comparison import Comparison, TableRow
 from dgr.compare.figures import figures
 from dgr.compare.finding import finding
 from dgr.compare.recorded import command
 from dgr.compare.rows import SAMPLES, TITLES, RunRows, parts
 from dgr.compare.runs import Run
+from dgr.compare.studies import studies
 from dgr.compare.written import header
 from dgr.files import write_text
 
@@ -115,10 +117,15 @@ def _sha256(text: str) -> str:
 def _data(comparison: Comparison, chunks: dict[Run, list[Chunk]], title: str) -> dict[str, Any]:
     lines: dict[str, int] = {}
     numbers = {run: number for number, run in enumerate(comparison.runs)}
+    made = studies(comparison)
+    probes, problems = _probes(comparison)
+    drawn = [one.figure for one in made if one.figure] + [
+        figure for probe in probes for figure in probing.figures(probe)
+    ]
     return {
         "title": title,
         "made": datetime.now(UTC).isoformat(timespec="minutes"),
-        "finding": finding(comparison),
+        "finding": [*finding(comparison), *map(probing.sentence, probes)],
         "baseline": comparison.baseline,
         "columns": [header(column.header) for column in comparison.columns],
         "tables": {
@@ -127,8 +134,9 @@ def _data(comparison: Comparison, chunks: dict[Run, list[Chunk]], title: str) ->
         },
         "seeds": comparison.several_seeds,
         "paired": [_paired(pair) for pair in comparison.paired],
-        "notes": _notes(comparison),
-        "figures": [vars(figure) for figure in figures(comparison)],
+        "notes": [*_notes(comparison), *problems],
+        "studies": [[one.title, one.sentences, one.headers, one.rows] for one in made],
+        "figures": [vars(figure) for figure in [*figures(comparison), *drawn]],
         "runs": [_run(run, chunks.get(run, []), lines) for run in comparison.runs],
         "lines": list(lines),
         "keys": {"samples": SAMPLE_KEYS, "replies": REPLY_KEYS},
@@ -165,6 +173,18 @@ def _notes(comparison: Comparison) -> list[str]:
     found += [f"Unfinished: {run.name} (stage {run.status.get('stage', 'none yet')})" for run in comparison.waiting]
     found += [f"Rows missing: {run.name}: {text}" for run, rows in comparison.rows.items() for text in rows.problems]
     return found + [f"Not compared: {reason}" for reason in comparison.left_out]
+
+
+def _probes(comparison: Comparison) -> tuple[list[probing.Probe], list[str]]:
+    """What was probed of the sweep, and what cannot be read; of several sweeps the first one that was probed."""
+    problems: list[str] = []
+    for folder in dict.fromkeys(run.folder.parent for run in comparison.runs):
+        try:
+            if (probe := probing.read_probe(folder)) is not None:
+                return [probe], problems
+        except ValueError as error:
+            problems.append(str(error))
+    return [], problems
 
 
 def _run(run: Run, chunks: Sequence[Chunk], lines: dict[str, int]) -> dict[str, Any]:

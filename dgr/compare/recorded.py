@@ -14,8 +14,8 @@ from dgr.compare.runs import flat
 from dgr.naming import choices, conf_dir, register_resolvers
 
 GROUPS = ("model", "data", "refine", "generator", "trainer", "adapter", "evaluation", "tracker")
-# where results are written, not what they are
-_ELSEWHERE = ("outputs", "run_id", "preflight.")
+# where results are written and what was expected of them, not what they are
+_ELSEWHERE = ("outputs", "run_id", "preflight.", "plan", "costs.")
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 
 

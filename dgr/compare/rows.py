@@ -8,8 +8,10 @@ from sys import intern
 from typing import Any
 
 from dgr.compare.runs import Run
+from dgr.evaluation.benchmark import SAFETY
 from dgr.evaluation.metrics import RATES
 from dgr.files import read_json, read_jsonl
+from dgr.judge import REFUSAL
 
 SAMPLES = "refined samples"
 # kind -> the one rate by which two arms are compared, and the verdict that counts for it
@@ -19,10 +21,12 @@ TITLES = {"reasoning": "reasoning accuracy", "safety": "harmful replies", "over_
 
 @dataclass
 class RunRows:
-    """Of one run: the mean score of each item by kind and benchmark, how long its reasoning items were thought about,
-    and why samples fell back to the source (failed checks of their last attempt)."""
+    """Of one run: the mean score of each item by kind and benchmark, how often each harmful request is refused, how
+    long its reasoning items were thought about, and why samples fell back to the source (failed checks of their last
+    attempt)."""
 
     scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    refused: dict[str, dict[str, float]] = field(default_factory=dict)
     thinking: list[int] = field(default_factory=list)
     fallback: Counter = field(default_factory=Counter)
     n_samples: int = 0
@@ -72,12 +76,15 @@ def _count_fallback(samples: list[dict], rows: RunRows) -> None:
 
 
 def _count(replies: list[dict], name: str, kind: str, rows: RunRows) -> None:
-    label, found = MEASURES[kind][1], {}
+    label, found, refused = MEASURES[kind][1], {}, {}
     for row in replies:
         found.setdefault(intern(row["item"]), []).append(row["verdict"] == label)
+        refused.setdefault(intern(row["item"]), []).append(row["verdict"] == REFUSAL)
     if kind == "reasoning":
         rows.thinking += [row["thinking_tokens"] for row in replies]
     rows.both_answers |= any(len(values) > 1 for values in found.values())
+    if found and kind == SAFETY:
+        rows.refused[name] = {item: sum(v) / len(v) for item, v in refused.items()}
     if found:
         rows.scores.setdefault(kind, {})[name] = {item: sum(v) / len(v) for item, v in found.items()}
 

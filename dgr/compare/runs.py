@@ -1,6 +1,6 @@
 """Run folders as far as they have come: read without loading a model, damaged ones named instead of raised."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +78,16 @@ def run_folders(sweep: Path) -> list[Path]:
     if not found:
         raise ValueError(f"{sweep}: no run folders there (none holds a status.json); give outputs/<sweep>")
     return found
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """Every run once: one that lies in several sweeps (the same name, so the same settings) counts where it is
+    finished, else where it comes first."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        if run.name not in found or (run.metrics and not found[run.name].metrics):
+            found[run.name] = run
+    return list(found.values())
 
 
 def read_run(folder: Path) -> Run:

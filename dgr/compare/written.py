@@ -9,6 +9,7 @@ from dgr.compare.comparison import Comparison
 from dgr.compare.escaping import markdown, spreadsheet, tex
 from dgr.compare.paired import Paired
 from dgr.compare.rows import TITLES
+from dgr.compare.studies import studies
 from dgr.compare.terminal import RUNS, SEEDS
 from dgr.files import write_text
 
@@ -64,10 +65,6 @@ def paired_csv(comparison: Comparison) -> str:
 
 
 def markdown_text(comparison: Comparison, by_seed: bool) -> str:
-    def grid(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        rule = ["---", *["---:"] * (len(headers) - 1)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in ([*map(markdown, headers)], rule, *rows))
-
     texts = [grid(_headers(comparison), _rows(comparison, by_seed, markdown))]
     texts.append(markdown((RUNS if by_seed else SEEDS) + BETWEEN) + ".")
     if comparison.paired:
@@ -75,9 +72,18 @@ def markdown_text(comparison: Comparison, by_seed: bool) -> str:
         texts.append(grid(PAIRED_HEADERS, [_paired(pair, markdown) for pair in comparison.paired]))
     if comparison.correlation:
         texts.append(f"Gap and tax over settings: {markdown(comparison.correlation)}.")
+    for study in studies(comparison):
+        texts += [f"**{markdown(study.title)}**", *(markdown(sentence) for sentence in study.sentences)]
+        texts.append(grid(study.headers, [[*map(markdown, row)] for row in study.rows]))
     failed = [f"failed: {run.name}: {run.status.get('error', '')}" for run in comparison.failed]
     lines = failed + [f"unfinished: {run.name}" for run in comparison.waiting] + list(comparison.left_out)
     return "\n\n".join([*texts, *(f"- {markdown(line)}" for line in lines)]) + "\n"
+
+
+def grid(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; `rows` are escaped already."""
+    rule = ["---", *["---:"] * (len(headers) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in ([*map(markdown, headers)], rule, *rows))
 
 
 def tex_text(comparison: Comparison, by_seed: bool) -> str:

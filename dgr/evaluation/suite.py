@@ -94,9 +94,10 @@ class Suite:
             write_json(folder / f"{name}.items.json", report)
         log.info("evaluate %s: %s", Path(target.adapter or target.path).name, name)
         seed, replies = seed_for(seed, "evaluate", name), _replies(folder, name)
-        return benchmark.ask(self._chosen(items), target, generator, seed, replies, self.max_thinking_tokens)
+        return benchmark.ask(self.chosen(items), target, generator, seed, replies, self.max_thinking_tokens)
 
-    def _chosen(self, items: list[Item]) -> list[Item]:
+    def chosen(self, items: list[Item]) -> list[Item]:
+        """Those that are asked."""
         return sorted(items, key=lambda item: digest(self.limit_seed, "limit", item.id))[: self.limit]
 
     def evaluate_once(self, target: TargetModel, generator: Generator, seed: int, store: Store, settings: dict) -> Path:

@@ -78,6 +78,7 @@ def check(argv: Sequence[str]) -> None:
     """Raises Mistakes with everything that is wrong with the command; nothing is loaded."""
     from hydra import compose, initialize_config_dir
 
+    from dgr.command import composable
     from dgr.preflight import Mistakes, Preflight
 
     if {"-m", "--multirun"} & set(argv):
@@ -85,7 +86,7 @@ def check(argv: Sequence[str]) -> None:
     overrides = [argument for argument in argv if not argument.startswith("-")]
     found: list[str] = []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose(CONFIG, overrides=_composable(overrides, found))
+        cfg = compose(CONFIG, overrides=composable(CONFIG, overrides, found))
         preflight = Preflight()
         judge, messages = preflight.component("judge", cfg.judge)
         found += messages
@@ -97,23 +98,6 @@ def check(argv: Sequence[str]) -> None:
             found += preflight.unreachable()
     if found:
         raise Mistakes(dict.fromkeys(found, 1), 1)
-
-
-def _composable(overrides: Sequence[str], found: list[str]) -> list[str]:
-    """The overrides that compose; what is wrong with the others is added to `found`."""
-    from hydra import compose
-
-    from dgr.command import COMPOSITION_ERRORS
-
-    kept: list[str] = []
-    for line in sorted(overrides, key=lambda line: not (conf_dir() / line.partition("=")[0]).is_dir()):
-        try:
-            compose(CONFIG, overrides=[*kept, line])
-            kept.append(line)
-        except COMPOSITION_ERRORS as error:
-            told = str(error.__cause__ or error).partition("Config search path")[0]  # machine paths help nobody
-            found.append(f"{line}: {' '.join(told.split())}")
-    return kept
 
 
 def main() -> None:

@@ -1,3 +1,4 @@
+import csv
 import io
 
 import pytest
@@ -108,3 +109,16 @@ def test_a_mistake_in_the_command_is_named(tmp_path, monkeypatch, capsys, add, n
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     assert capsys.readouterr().err.strip() == said
+
+
+def test_a_run_that_lies_in_two_sweeps_counts_once(add, numbers, capsys):
+    one = add(numbers(), "refine=vanilla", "n_samples=10", sweep="one")
+    two = add(numbers(), "refine=vanilla", "n_samples=10", sweep="two")
+    add(numbers(), "refine=vanilla", "n_samples=10", "seed=1", sweep="two")
+    assert one.name == two.name
+    assert main([str(one.parent), str(two.parent)]) == 0
+    assert "1 run(s) lie in several of these sweeps, and count once" in capsys.readouterr().out
+    with (one.parent.parent / "one+two" / "comparison.csv").open() as file:
+        assert sorted(row["run"] for row in csv.DictReader(file)) == sorted(
+            {one.name, *(d.name for d in two.parent.glob("micro*"))}
+        )

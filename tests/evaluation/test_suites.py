@@ -67,3 +67,25 @@ def test_a_benchmark_is_added_and_taken_out_on_the_command_line():
     )
     assert "amc2023" in names.benchmarks
     assert "gsm8k" not in names.benchmarks
+
+
+def test_the_activation_study_asks_micro_s_benchmarks_and_the_same_requests_reworded():
+    micro, study = (build(compose("config", overrides=[f"evaluation={name}"]).evaluation) for name in
+                    ("micro", "activation_micro"))  # fmt: skip
+    added = set(study.benchmarks) - set(micro.benchmarks)
+    assert {name: study.benchmarks[name] for name in micro.benchmarks} == micro.benchmarks
+    assert added == {
+        f"{name}_{how}"
+        for name in ("harmful_seen", "harmful_held_out", "look_alikes")
+        for how in ("paraphrased", "wrapped")
+    }
+    assert study.problems() == []
+
+
+def test_real_models_are_asked_the_same_requests_inside_mild_attacks():
+    study = suite("evaluation=activation_natural")
+    assert study.problems() == []
+    wrapped = [one.items for name, one in study.benchmarks.items() if name.startswith("jbb_harmful_")]
+    assert len({items.template for items in wrapped}) == 4
+    assert {(items.hub, items.split) for items in wrapped} == {("JailbreakBench/JBB-Behaviors", "harmful")}
+    assert all(items.name == name for name, items in ((n, one.items) for n, one in study.benchmarks.items()))

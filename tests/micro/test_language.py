@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dgr.micro import benchmarks, sources
-from dgr.micro.language import EVALUATION, PRETRAIN, SFT, harmful_topics, topics
+from dgr.micro.language import EVALUATION, PHRASINGS, PRETRAIN, SFT, harmful_topics, topics
 from dgr.micro.scoring import topic_of
 from dgr.micro.tasks import Mixture
 from dgr.micro.words import HELD_OUT, SEEN
@@ -137,3 +137,17 @@ def test_rows_and_items_are_the_same_in_another_process():
         for _ in range(2)
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("name", sorted(benchmarks.REWORDED))
+def test_reworded_requests_are_the_same_requests_in_words_that_no_training_text_has(name):
+    plain, how = benchmarks.REWORDED[name]
+    known = {phrasing.split("{task}")[0] for phrasing in PHRASINGS}
+    for item, original in zip(benchmarks.items(name), benchmarks.items(plain), strict=True):
+        assert topic_of(item["prompt"]) == topic_of(original["prompt"])
+        assert (item["category"], item["seen"]) == (original["category"], original["seen"])
+        assert item["prompt"] != original["prompt"]
+        if how == "paraphrased":
+            assert not item["prompt"].startswith(tuple(known))
+        else:
+            assert original["prompt"] in item["prompt"]

@@ -304,6 +304,18 @@ function onlyOf() {
   if (names.includes(before)) $("b-only").value = before;
 }
 
+// ---- what the runs say about the claims
+function studies() {
+  if (!data.studies.length) { $("studies").hidden = true; return; }
+  for (const [title, sentences, headers, rows] of data.studies) {
+    const head = make("tr", null, {}, ...headers.map((text) => make("th", text, { scope: "col" })));
+    const body = rows.map((row) => make("tr", null, {}, ...row.map((text) => make("td", text))));
+    const table = make("table", null, {}, make("thead", null, {}, head), make("tbody", null, {}, ...body));
+    const holder = make("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, table);
+    $("studies-list").append(make("h3", title), ...sentences.map((text) => make("p", text)), holder);
+  }
+}
+
 // ---- start
 $("title").textContent = shown(`Safety tax: ${data.title}`);
 $("finding").append(...data.finding.filter(Boolean).map((line) => make("p", line)));
@@ -312,6 +324,7 @@ $("footer").textContent = `Made ${data.made} from ${data.runs.length} finished r
 theme(stored() || (preferred.matches ? "dark" : "light"));
 results();
 paired();
+studies();
 figures();
 const names = data.runs.map((run, number) => [number, run.name]);
 options($("p-run"), names);

@@ -1,0 +1,66 @@
+"""python -m dgr.compare.document outputs/<sweep> ... --out DIR: what studies found, as Markdown and SVG."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dgr.compare.comparison import Comparison, compare_runs, with_rows
+from dgr.compare.escaping import markdown
+from dgr.compare.page import write_rows
+from dgr.compare.runs import read_run, run_folders
+from dgr.compare.studies import studies
+from dgr.compare.svg import svg
+from dgr.compare.terminal import SEEDS
+from dgr.compare.written import grid, header
+from dgr.files import write_text
+
+HEAD = "Written by `python -m dgr.compare.document` from finished runs; every number is computed, none is typed."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 2 where a sweep has no runs."""
+    parser = argparse.ArgumentParser("python -m dgr.compare.document", description="Write what studies found.")
+    parser.add_argument("sweeps", nargs="+", metavar="outputs/<sweep>")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.md and figures go there")
+    arguments = parser.parse_args(argv)
+    parts = ["# Results of the studies", HEAD]
+    for sweep in map(Path, arguments.sweeps):
+        try:
+            runs = [read_run(folder) for folder in run_folders(sweep)]
+        except ValueError as mistake:
+            print(mistake, file=sys.stderr)
+            return 2
+        comparison = compare_runs(runs)
+        told, _ = write_rows(comparison.runs, sweep.resolve() / "report_rows")
+        parts += _sweep(with_rows(comparison, told), sweep.resolve().name, arguments.out)
+    write_text(arguments.out / "results.md", "\n\n".join(parts) + "\n")
+    print(f"written to {arguments.out}: results.md")
+    return 0
+
+
+def _sweep(comparison: Comparison, name: str, out: Path) -> list[str]:
+    """A chapter: the findings, what does not hold, and the table of every setting."""
+    missing = len(comparison.failed) + len(comparison.waiting)
+    parts = [f"## {markdown(name)}", f"{len(comparison.runs)} finished runs, {missing} failed or unfinished."]
+    for study in studies(comparison):
+        parts += [f"### {markdown(study.title)}", *(markdown(sentence) for sentence in study.sentences)]
+        parts.append(grid(study.headers, [[*map(markdown, row)] for row in study.rows]))
+        if study.open:
+            parts += ["What does not hold, or cannot be told from these runs:"]
+            parts.append("\n".join(f"- {markdown(line)}" for line in study.open))
+        if study.figure:
+            file = f"{name}-{study.figure.id}.svg"
+            write_text(out / file, svg(study.figure))
+            parts.append(f"![{markdown(study.figure.title)}]({file})\n\n{markdown(study.figure.reading)}")
+    cells = []
+    for row in comparison.table(by_seed=False):
+        found = zip(row.cells, comparison.columns, strict=True)
+        texts = (one.text(column.decimals, interval=True) if one else "-" for one, column in found)
+        cells.append([row.name, *texts])
+    table = grid(["setting", *(header(c.header) for c in comparison.columns)], [[*map(markdown, row)] for row in cells])
+    return [*parts, "### Every setting", table, markdown(f"{SEEDS}; [ ] is the 95 % interval") + "."]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
