@@ -64,7 +64,7 @@ def linear(probe: Probe) -> Figure:
         words = probe["linear"]["words"][split]["auroc"]["value"]
         ends = [probes[0]["layer"], probes[-1]["layer"]]
         traces.append(trace("words", ends, [words, words], mode="lines", line={"color": "#888", "dash": "dash"}))
-        panels.append(panel(traces, "layer", axis("AUROC", range=[0.2, 1.04]), split.replace("_", " ")))
+        panels.append(panel(traces, axis("layer", dtick=1), axis("AUROC", range=[0.2, 1.04]), split.replace("_", " ")))
     return Figure(*about, panels)
 
 

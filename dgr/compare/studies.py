@@ -16,6 +16,7 @@ from dgr.compare.comparison import Comparison
 from dgr.compare.figures import HARMFUL, TAX_COLUMN, Figure, group_cell
 from dgr.compare.grouping import GAP, TAX, Group
 from dgr.compare.paired import Paired, compare
+from dgr.compare.panels import Styles
 from dgr.compare.study_figures import correlation_figure, tax_figure, threshold_figure
 
 RESAMPLES = 999
@@ -56,12 +57,14 @@ class Found:
     strengths: list[Strength] = field(default_factory=list)
     probes: list[Paired] = field(default_factory=list)
     thresholds: list[Threshold] = field(default_factory=list)
+    styles: Styles = field(default_factory=lambda: Styles([]))
 
 
 def studies(comparison: Comparison) -> list[Study]:
     """Those that the runs are enough for."""
     groups = comparison.groups
-    found = Found(method_pairs(comparison), strengths(groups), probes(comparison), thresholds(groups, comparison.rows))
+    curves = thresholds(groups, comparison.rows)
+    found = Found(method_pairs(comparison), strengths(groups), probes(comparison), curves, Styles(groups))
     made = [make(found) for make in (_tax, _correlation, _activation, _claims)]
     return [study for study in made if study is not None]
 
@@ -95,7 +98,7 @@ def _tax(found: Found) -> Study | None:
         if p.effect <= 0 or not p.beyond_chance
     ]
     title = "Does refined data cost less reasoning?"
-    return Study(title, sentences, headers, rows, tax_figure(found.pairs), unsure)
+    return Study(title, sentences, headers, rows, tax_figure(found.pairs, found.styles), unsure)
 
 
 def strengths(groups: Sequence[Group]) -> list[Strength]:

@@ -7,25 +7,26 @@ from dgr.compare.escaping import markup
 from dgr.compare.figures import Figure
 from dgr.compare.grouping import TAX
 from dgr.compare.paired import Paired
-from dgr.compare.panels import MANY, PALETTE, SYMBOLS, axis, panel, shortened, trace
+from dgr.compare.panels import MANY, PALETTE, SYMBOLS, Styles, axis, panel, shortened, trace
 
 if TYPE_CHECKING:
     from dgr.compare.activation import Threshold
     from dgr.compare.studies import Strength
 
 
-def tax_figure(pairs: Sequence[Paired]) -> Figure:
+def tax_figure(pairs: Sequence[Paired], styles: Styles) -> Figure:
     """Every seed's tax, arm beside baseline."""
     traces = []
-    for number, side in enumerate(("baseline", "group")):
+    for number, side in enumerate(("group", "baseline")):
         runs = [(pair, run) for pair in pairs[:MANY] for run in getattr(pair, side).runs]
+        color = styles.color(getattr(pairs[0], side))
         traces.append(
             trace(
                 markup(getattr(pairs[0], side).first.named("refine")),
                 [run.metrics.get(TAX) for _, run in runs],
                 [markup(pair.group.world) for pair, _ in runs],
                 mode="markers",
-                marker={"color": PALETTE[number], "symbol": SYMBOLS[number], "size": 10, "opacity": 0.7},
+                marker={"color": color, "symbol": SYMBOLS[number], "size": 10, "opacity": 0.7},
                 hovertext=[markup(f"{run.name}") for _, run in runs],
             )
         )
@@ -61,7 +62,9 @@ def threshold_figure(thresholds: Sequence["Threshold"]) -> Figure:
         "The smallest number of samples from which on refusal is at least 90 % of what it is at the largest, with its "
         "95 % interval (bootstrap over seeds and items)." + shortened(thresholds, "curves")
     )
-    drawn = _rows(traces, axis("training samples", type="log"), len(thresholds[:MANY]) + 4)
+    counts = sorted({n for one in thresholds[:MANY] for n in (one.n, one.low, one.high)})
+    ticks = {"type": "log", "tickvals": counts, "ticktext": [f"{n:,}" for n in counts]}
+    drawn = _rows(traces, axis("training samples", **ticks), len(thresholds[:MANY]) + 4)
     return Figure("study-activation", "How many samples refusal needs", reading, [drawn])
 
 
