@@ -28,6 +28,7 @@ def main() -> None:
     """Exit status 0: all is prepared; 1: a point failed; 2: a mistake in the command, nothing was started."""
     from dgr.command import check, ready
     from dgr.preflight import ending_on_mistakes
+    from dgr.stopping import stoppable
 
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
@@ -39,18 +40,22 @@ def main() -> None:
         print("dgr.prepare: Hydra's questions are answered by python -m dgr.run", file=sys.stderr)
         sys.exit(2)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sys.exit(prepare(points))
+    with stoppable():
+        status = prepare(points)
+    sys.exit(status)
 
 
 def prepare(points: "Sequence[Point]") -> int:
     """Prepare the points of a command, the largest first; the exit status."""
     from dgr.stages import prepare_point
+    from dgr.stopping import continued_later
 
     failed: dict[str, str] = {}
     for number, point in enumerate(sorted(points, key=lambda point: -point.cfg.n_samples), start=1):
         began = time.monotonic()
         try:
-            did = prepare_point(point.cfg, point.folder)
+            with continued_later(point.folder.name):
+                did = prepare_point(point.cfg, point.folder)
             outcome = f"prepared in {time.monotonic() - began:.1f} s" if did else "prepared before, skipped"
         except Exception as error:
             if os.environ.get("HYDRA_FULL_ERROR"):

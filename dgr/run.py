@@ -5,7 +5,6 @@
 
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ grid: list[Path] = []  # the folders of the command's points, for "point 2 of 6"
 def run(cfg: DictConfig) -> None:
     """One point. What ends it is in its status.json; where it fails, the other points of the sweep go on."""
     from dgr.stages import run_point
-    from dgr.stopping import Stopped
+    from dgr.stopping import continued_later
 
     with open_dict(cfg):
         for key in ESTIMATE:
@@ -34,11 +33,8 @@ def run(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     place = f"point {grid.index(folder) + 1} of {len(grid)}: " if folder in grid else ""
     try:
-        run_point(cfg, folder, place)
-    except (Stopped, KeyboardInterrupt) as error:
-        stop = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
-        log.warning("%s: %s; the same command continues it", folder.name, stop)
-        raise stop from None
+        with continued_later(folder.name):
+            run_point(cfg, folder, place)
     except Exception as error:
         log.error("this point failed: %s: %s", type(error).__name__, error)
         if os.environ.get("HYDRA_FULL_ERROR"):

@@ -4,6 +4,7 @@ In the process that runs the point a signal raises `Stopped`, at once or when a 
 processes do not hear the warnings, which SLURM sends to every process of a job; what they are asked stands in a file.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 SIGNALS = (signal.SIGTERM, *WARNINGS)
@@ -68,6 +71,17 @@ def stoppable() -> Iterator[None]:
         asked, _State.first, _State.held = _State.first, None, 0
         if asked and not isinstance(sys.exc_info()[1], Stopped | KeyboardInterrupt):
             raise Stopped(asked)  # whatever else went wrong: nothing new is to be begun
+
+
+@contextmanager
+def continued_later(name: str) -> Iterator[None]:
+    """Where what is inside is stopped, by a signal or by Ctrl-C, say how it goes on; `Stopped` in both cases."""
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as error:
+        stop = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        log.warning("%s: %s; the same command continues it", name, stop)
+        raise stop from None
 
 
 @contextmanager
