@@ -24,7 +24,8 @@ from test_slurm import kill_node
 from dgr.cluster.queue import queued
 
 CLUSTER = Path(__file__).with_name("cluster.sh")
-LAUNCHER = ("hydra/launcher=slurm", *(f"hydra.launcher.{one}" for one in ("gpus_per_node=0", "cpus_per_task=1")))
+KEYS = ("gpus_per_node=0", "cpus_per_task=1", "timeout_min=20")
+LAUNCHER = ("hydra/launcher=slurm", *(f"hydra.launcher.{one}" for one in KEYS))
 WORKED_ON = ("refine", "gap", "train", "evaluate")
 
 
@@ -36,7 +37,7 @@ def at_work(trial: Trial) -> tuple[Command, str, int]:
     """Submit the point and wait for a random moment of a stage: the waiting command, the job, the training step."""
     stage, share = trial.random.choice(WORKED_ON), trial.random.random()
     while True:
-        command = trial.start(*LAUNCHER, "hydra.launcher.timeout_min=20")
+        command = trial.start(*LAUNCHER)
         if until(lambda: trial.stage() == stage, command):
             moment = share * trial.undisturbed.seconds[stage]
             command.process.join(moment)
