@@ -230,7 +230,8 @@ def _activation(found: Found) -> Study | None:
     ]
     title = "How many samples switch refusal on?"
     unsure = [
-        f"{t.world}, {t.arm}, {t.budget}: {t.benchmark} needs {t.n:,} samples [{t.low:,}, {t.high:,}], not 10."
+        f"{t.world}, {t.arm}, {t.budget}: {t.benchmark} needs {_count(t.n, 'sample')} [{t.low:,}, {t.high:,}]"
+        f"{', not 10' if t.n > 10 else '; more than 10 cannot be ruled out'}."
         for t in found.thresholds
         if t.arm.split(" ")[0] == METHOD and t.high > 10
     ]
@@ -288,4 +289,4 @@ def _p(value: float) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
