@@ -110,12 +110,12 @@ def test_errors_of_an_earlier_run_are_not_told_again(tmp_path):
 
 
 def run_and_signal(tmp_path, code, number, everyone=False, **settings):
-    """Run a child that says when it is ready, and send a signal then: to us, or first to every process that we have."""
-    tree = []
+    """Run a child that says when it is ready, and send a signal then: to us, or first to all that run for it."""
+    tree, others = [], psutil.Process().children(recursive=True)
 
     def send():
         until((tmp_path / "ready").exists)
-        tree.extend(psutil.Process().children(recursive=True))
+        tree.extend(one for one in psutil.Process().children(recursive=True) if one not in others)
         for process in (*(tree if everyone else ()), psutil.Process()):
             process.send_signal(number)
             time.sleep(0.1)

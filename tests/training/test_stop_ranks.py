@@ -15,10 +15,14 @@ MIXED = [signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM]
 
 
 class Cluster:
-    """Sends signals to every process of this job, ours too, once the training in `folder` has done `after` steps."""
+    """Sends signals to every process of this job, ours too, once the training in `folder` has done `after` steps.
+
+    What this process has started before, for other tests, is not of this job.
+    """
 
     def __init__(self, folder, after, numbers):
         self.folder, self.after, self.numbers = folder, after, numbers
+        self.others = psutil.Process().children(recursive=True)
         self.thread = threading.Thread(target=self._send, daemon=True)
         self.thread.start()
 
@@ -26,7 +30,7 @@ class Cluster:
         while self._step() < self.after:
             time.sleep(0.01)
         me = psutil.Process()
-        self.tree = me.children(recursive=True)
+        self.tree = [process for process in me.children(recursive=True) if process not in self.others]
         for number in self.numbers:
             for process in (*self.tree, me):
                 process.send_signal(number)
