@@ -158,9 +158,15 @@ def work(errors: Path, rank: int, what: Callable[[], None]) -> None:
             leave_error(errors, rank, describe(error))
         except OSError:  # a full disk, say; the parent then knows that something failed, and these lines what
             traceback.print_exception(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)  # leaving in order would wait for the other ranks
+        _leave(1)  # leaving in order would wait for the other ranks
+    if one_of_many:
+        _leave(0)  # everything is written; threads of the collectives' library can abort an interpreter that ends
+
+
+def _leave(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _end_with_parent() -> None:

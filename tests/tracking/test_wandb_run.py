@@ -159,7 +159,7 @@ def test_a_failed_point_says_why_and_the_next_start_continues_the_same_run(point
     assert tracker().done(folder)
 
 
-@pytest.mark.parametrize("processes", ["a child", pytest.param("two ranks", marks=pytest.mark.wide)])
+@pytest.mark.parametrize("processes", ["a child", "two ranks"])
 def test_processes_of_a_stage_log_into_the_point_s_run(point, monkeypatch, processes):
     folder, _ = point
     for file in ("train.json", "base.json", "metrics.json"):
