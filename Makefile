@@ -5,8 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.current
 
 STUDIES ?= safety_tax gap_correlation activation_study
-SEEDS   ?= 0 1 2 3 4
-WORKERS ?= 2
+SEEDS   ?=
+FIGURES ?= docs/studies
 
 .PHONY: setup sweep studies test test-browser test-slurm lint bench faults wheel clean
 
@@ -22,13 +22,12 @@ $(STAMP): pyproject.toml constraints.txt
 sweep: setup
 	$(BIN)/python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000
 
-# A command a seed, WORKERS at a time; finished points are skipped, failed ones are counted in what is written.
+# Finished points are skipped; failed ones are counted in what is written. SEEDS=100,101 for other seeds than a study's own.
 studies: setup
 	for study in $(STUDIES); do \
-	  $(BIN)/python -m dgr.run +experiment=$$study plan=true costs.parallel=$(WORKERS); \
-	  printf '%s\n' $(SEEDS) | xargs -P $(WORKERS) -I@ $(BIN)/python -m dgr.run +experiment=$$study seed=@ || true; \
+	  $(BIN)/python -m dgr.run +experiment=$$study $(if $(SEEDS),seed=$(SEEDS)) || true; \
 	done
-	$(BIN)/python -m dgr.compare.document $(addprefix $${DGR_OUTPUTS:-outputs}/,$(STUDIES)) --out docs/studies
+	$(BIN)/python -m dgr.compare.document $(addprefix $${DGR_OUTPUTS:-outputs}/,$(STUDIES)) --out $(FIGURES)
 
 test: setup lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile

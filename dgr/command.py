@@ -2,8 +2,6 @@
 
 import argparse
 import difflib
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +16,13 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
+from dgr import local
 from dgr.cluster import settings
 from dgr.disk import unwritable
 from dgr.grid import expand
 from dgr.locks import agree, kind
 from dgr.naming import conf_dir, register_resolvers
-from dgr.preflight import Mistakes, Preflight, ending_on_mistakes
+from dgr.preflight import Mistakes, Preflight
 
 COMPOSITION_ERRORS = (HydraException, ConfigCompositionException, OmegaConfBaseException)
 
@@ -71,20 +70,29 @@ def _is_question(args: argparse.Namespace) -> bool:
 
 def _points(args: argparse.Namespace) -> list[Point]:
     found: Counter[str] = Counter()
-    launcher, wrong = _slurm(args)
-    preflight, points, lines = Preflight(), [], _expand(args, found)
+    slurm, wrong = _slurm(args)
+    preflight, parsed = Preflight(), _parsed(args, found)
+    whole = _whole([override.input_line for override in parsed if not override.is_sweep_override()])
+    study = _grids(whole)
+    lines = _expand(args, parsed, study, found)
+    parallel = 1
+    if whole and (args.multirun or study) and whole.hydra.launcher._target_ == local.TARGET:
+        wrong += (unusable := list(local.problems(whole.hydra.launcher)))
+        parallel = 1 if unusable else len(local.places(whole.hydra.launcher.workers, whole.hydra.launcher.gpus))
     found.update(dict.fromkeys(wrong, len(lines)))
     try:
         kind()
     except ValueError as error:
         found[str(error)] = len(lines)
+    points = []
     for overrides in lines:
         composed, messages = _compose(overrides)
         if composed is not None:
             if composed.plan:  # nothing will be loaded
                 composed.preflight.reachability = False
+            composed.costs.parallel = composed.costs.parallel or parallel
             messages = [*messages, *preflight.problems(composed)]
-            messages += settings.problems_with(launcher, composed) if launcher else ()
+            messages += settings.problems_with(slurm, composed) if slurm else ()
             if not messages:
                 points.append(Point(Path(composed.outputs) / composed.sweep / composed.run_id, composed, overrides))
         found.update(dict.fromkeys(messages, 1))
@@ -110,8 +118,8 @@ def _slurm(args: argparse.Namespace) -> tuple[DictConfig | None, list[str]]:
     return hydra.launcher, [*wrong, *settings.problems(hydra.launcher, hydra.sweeper.max_batch_size)]
 
 
-def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
-    """One list of overrides a point; a line that does not parse is a mistake of its own."""
+def _parsed(args: argparse.Namespace, found: Counter[str]) -> list[Override]:
+    """The overrides; a line that does not parse is a mistake of its own."""
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     parsed: list[Override] = []
     for line in args.overrides:
@@ -119,8 +127,31 @@ def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
             parsed += parser.parse_overrides([line])
         except HydraException as error:
             found[f"{line!r} is no override: {_one_line(error)}"] += 1
+    return parsed
+
+
+def _whole(plain: list[str]) -> DictConfig | None:
+    """The config with Hydra's part, of the overrides that have one value; None where it does not compose."""
+    try:
+        return compose("config", overrides=plain, return_hydra_config=True)
+    except COMPOSITION_ERRORS:
+        return None  # found again, and named, point by point
+
+
+def _grids(whole: DictConfig | None) -> list[dict]:
+    """The grids that an experiment brings (`hydra.sweeper.grids`, or Hydra's own `params`); empty without any."""
+    if whole is None or whole.hydra.mode is None or whole.hydra.mode.name != "MULTIRUN":
+        return []
+    sweeper = whole.hydra.sweeper
+    found = [*(sweeper.get("grids") or []), *([sweeper.params] if sweeper.get("params") else [])]
+    return [OmegaConf.to_container(grid, resolve=True) if OmegaConf.is_config(grid) else grid for grid in found]
+
+
+def _expand(
+    args: argparse.Namespace, parsed: list[Override], study: list[dict], found: Counter[str]
+) -> list[list[str]]:
+    """One list of overrides a point."""
     plain = [override.input_line for override in parsed if not override.is_sweep_override()]
-    study = _study(plain)
     if not args.multirun and not study:
         if settings.asked(args.overrides):
             found["hydra/launcher=slurm without -m would run the point here; put -m before the overrides"] += 1
@@ -132,23 +163,10 @@ def _expand(args: argparse.Namespace, found: Counter[str]) -> list[list[str]]:
         if override.is_sweep_override() and override.get_key_element().startswith(("hydra.", "hydra/")):
             found[f"{override.input_line}: Hydra's own keys cannot be swept; give one value"] += 1
     try:
-        return expand(study or [{}], parsed, parser)
+        return expand(study or [{}], parsed, OverridesParser.create(GlobalHydra.instance().config_loader()))
     except (ValueError, HydraException) as error:
         found[f"the grid cannot be read: {_one_line(error)}"] += 1
         return [plain]
-
-
-def _study(plain: list[str]) -> list[dict]:
-    """The grids that an experiment brings (`hydra.sweeper.grids`, or Hydra's own `params`); empty without any."""
-    try:
-        cfg = compose("config", overrides=plain, return_hydra_config=True)
-    except COMPOSITION_ERRORS:
-        return []  # found again, and named, point by point
-    if cfg.hydra.mode is None or cfg.hydra.mode.name != "MULTIRUN":
-        return []
-    sweeper = cfg.hydra.sweeper
-    found = [*(sweeper.get("grids") or []), *([sweeper.params] if sweeper.get("params") else [])]
-    return [OmegaConf.to_container(grid, resolve=True) if OmegaConf.is_config(grid) else grid for grid in found]
 
 
 def _compose(overrides: list[str], whole: bool = False) -> tuple[DictConfig, list[str]]:
@@ -222,25 +240,3 @@ def _useful_lines(error: BaseException) -> Iterator[str]:
     for line in str(error.__cause__ or error).strip().splitlines():
         if line.strip() and not line.strip().startswith(("full_key", "object_type", "reference_type", "See https")):
             yield line.strip()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Print the points of a command that are not finished, each as a line of shell words; `--table`: their table."""
-    from dgr.stages import STAGES
-
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    table = "--table" in arguments
-    with ending_on_mistakes():
-        points = check([argument for argument in arguments if argument != "--table"]) or []
-    if table:
-        from dgr.compare import report
-
-        return report([point.folder for point in points])
-    for point in points:
-        if not STAGES[-1].done(point.folder):
-            print(shlex.join(point.overrides))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,6 +10,7 @@ dgr: how much reasoning does safety alignment cost a reasoning model, and what m
   python -m dgr.run                                              one point with the defaults
   python -m dgr.run -m refine=dgr,vanilla n_samples=10,100,1000  a grid: -m goes first, every key can be swept
   python -m dgr.run --cfg job                                    the whole configuration; nothing is run
+  python -m dgr.run -m hydra/launcher=local ...                  the same grid, several points at a time
   python -m dgr.run -m hydra/launcher=slurm ...                  the same grid as jobs of a cluster
   python -m dgr.status outputs/default                           where every point of a sweep is
   python -m dgr.compare outputs/default                          the table of a sweep, also while it is running

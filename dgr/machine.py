@@ -7,14 +7,20 @@ from pathlib import Path
 NVIDIA = Path("/proc/driver/nvidia")
 
 
-def gpu_count() -> int:
-    """GPUs that a child process may use."""
+def gpus() -> list[str]:
+    """GPUs that a child process may use, as CUDA_VISIBLE_DEVICES names them."""
     if not (NVIDIA / "version").exists():
-        return 0
+        return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    return max(1, len(list((NVIDIA / "gpus").glob("*"))))  # some containers show the driver only
+        return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
+    number = max(1, len(list((NVIDIA / "gpus").glob("*"))))  # some containers show the driver only
+    return [str(index) for index in range(number)]
+
+
+def gpu_count() -> int:
+    """How many GPUs a child process may use."""
+    return len(gpus())
 
 
 def has_gpu() -> bool:

@@ -73,6 +73,11 @@ def stoppable() -> Iterator[None]:
             raise Stopped(asked)  # whatever else went wrong: nothing new is to be begun
 
 
+def forked() -> None:
+    """In a process that was forked inside `finishing`: the block is the parent's, the handlers are ours too."""
+    _State.held = 0
+
+
 @contextmanager
 def continued_later(name: str) -> Iterator[None]:
     """Where what is inside is stopped, by a signal or by Ctrl-C, say how it goes on; `Stopped` in both cases."""

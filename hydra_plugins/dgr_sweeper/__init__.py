@@ -17,6 +17,9 @@ class GridsSweeper(BasicSweeper):
         self.arguments = arguments
         return super().sweep(arguments)
 
+    def validate_batch_is_legal(self, batch: list[list[str]]) -> None:
+        """Nothing: `dgr.command.check` has composed every point before Hydra was called."""
+
     def split_arguments(self, overrides: list, max_batch_size: int | None) -> list[list[list[str]]]:
         """Of `params` and the command line: `overrides` are both, parsed."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
