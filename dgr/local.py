@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 from dgr import stopping
 from dgr.cluster.submission import Point, resolve
 from dgr.machine import cpu_count, gpus, has_gpu
-from dgr.status import FAILED, read_status
+from dgr.status import FAILED, FINISHED, read_status
 
 log = logging.getLogger(__name__)
 
@@ -163,16 +163,16 @@ class _Progress:
 
     def ended(self, one: _Running) -> None:
         self.ran += 1
-        seconds, status = time.monotonic() - one.began, one.process.exitcode
-        if one.point.finished:
-            self._say(one.point, f"finished in {seconds:.0f} s")
-        elif status < 0:
-            what = signal.Signals(-status).name
-            self._say(one.point, f"its process was killed by {what}{', out of memory?' * (what == 'SIGKILL')}")
-        elif read_status(one.point.folder).get("state") == FAILED:
-            self._say(one.point, f"failed: {read_status(one.point.folder)['error']}")
+        code, status = one.process.exitcode, read_status(one.point.folder)
+        if code < 0:
+            name = signal.Signals(-code).name
+            self._say(one.point, f"its process was killed by {name}{', out of memory?' * (name == 'SIGKILL')}")
+        elif status.get("state") == FAILED:
+            self._say(one.point, f"failed: {status['error']}")
+        elif code or status.get("state") != FINISHED:
+            self._say(one.point, f"ended with exit status {code}; the end of its run.log says why")
         else:
-            self._say(one.point, f"ended with exit status {status}; the end of its run.log says why")
+            self._say(one.point, f"finished in {time.monotonic() - one.began:.0f} s")
 
     def _say(self, point: Point, what: str) -> None:
         self.over += 1

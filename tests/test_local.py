@@ -97,7 +97,7 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_stop_of_the_command_stops_every_point_at_a_checkpoint_and_starts_no_other(tmp_path, number):
     command, points = at_work(tmp_path)
     os.kill(command.process.pid, number)

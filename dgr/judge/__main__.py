@@ -1,8 +1,5 @@
 """How far does a judge agree with people? `python -m dgr.judge data.path=labelled.csv judge=refusal_rules`."""
 
-import logging
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +8,9 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from dgr.naming import conf_dir, register_resolvers
+from dgr.program import failing_in_one_line, start
 
 register_resolvers()
-log = logging.getLogger(__name__)
 
 CONFIG = "measure_judge"
 HELP = """
@@ -37,13 +34,8 @@ Change any value with key=value; --cfg job shows them all.
 
 @hydra.main(config_path=str(conf_dir()), config_name=CONFIG, version_base="1.3")
 def run(cfg: DictConfig) -> None:
-    try:
+    with failing_in_one_line():
         measure(cfg)
-    except Exception as error:
-        log.error("it failed: %s: %s", type(error).__name__, error)
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        sys.exit(1)
 
 
 def measure(cfg: DictConfig) -> Path:
@@ -101,19 +93,7 @@ def check(argv: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Exit status 0: measured; 1: it failed; 2: a mistake in the command, nothing was started."""
-    from hydra._internal.utils import get_args_parser
-
-    from dgr.preflight import ending_on_mistakes
-
-    argv = sys.argv[1:]
-    if {"-h", "--help"} & set(argv):
-        sys.argv.append("hydra.help.template='" + HELP.strip().replace("'", r"\'") + "'")
-    asked = get_args_parser().parse_args(argv)
-    if not (asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion):
-        with ending_on_mistakes():
-            check(argv)
-    run()
+    start(run, check, HELP)
 
 
 if __name__ == "__main__":

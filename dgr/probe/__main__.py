@@ -1,8 +1,6 @@
 """Is it activation? `python -m dgr.probe sweep=NAME`, or a target alone: `python -m dgr.probe model=NAME`."""
 
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dgr.naming import conf_dir, register_resolvers
+from dgr.program import failing_in_one_line, start
 
 if TYPE_CHECKING:
     from dgr.probe.measure import Probe
@@ -49,16 +48,11 @@ Change any value with key=value; --cfg job shows them all.
 def run(cfg: DictConfig) -> None:
     from dgr.probe.table import show
 
-    try:
+    with failing_in_one_line():
         prepared = prepare(cfg, HydraConfig.get().overrides.task)
         for line in prepared.left_out:
             log.info("%s", line)
         show(prepared.probe.measure(prepared.points), prepared.probe.folder)
-    except Exception as error:
-        log.error("it failed: %s: %s", type(error).__name__, error)
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        sys.exit(1)
 
 
 @dataclass(frozen=True)
@@ -164,19 +158,7 @@ def check(argv: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Exit status 0: measured; 1: it failed; 2: a mistake in the command, nothing was started."""
-    from hydra._internal.utils import get_args_parser
-
-    from dgr.preflight import ending_on_mistakes
-
-    argv = sys.argv[1:]
-    if {"-h", "--help"} & set(argv):
-        sys.argv.append("hydra.help.template='" + HELP.strip().replace("'", r"\'") + "'")
-    asked = get_args_parser().parse_args(argv)
-    if not (asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion):
-        with ending_on_mistakes():
-            check(argv)
-    run()
+    start(run, check, HELP)
 
 
 if __name__ == "__main__":
