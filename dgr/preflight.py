@@ -74,7 +74,7 @@ class Preflight:
     def component(self, name: str, node: DictConfig) -> tuple[Any, list[str]]:
         """The instantiated component (None where it cannot be) and what is wrong with it alone."""
         try:
-            key = f"{name}:{OmegaConf.to_yaml(node, resolve=True)}"
+            key = f"{name}:{OmegaConf.to_container(node, resolve=True)}"
         except OmegaConfBaseException as error:
             return None, [f"{name}: {_first_line(error)}"]
         if key not in self._seen:
@@ -133,7 +133,7 @@ class Preflight:
             log.warning(warning)
 
     def _data_problems(self, cfg: DictConfig, data: Any, trainer: Any) -> Iterator[str]:
-        key = OmegaConf.to_yaml(cfg.data, resolve=True)
+        key = str(OmegaConf.to_container(cfg.data, resolve=True))
         if key not in self._stances:
             self._stances[key] = self._load(data, ask_hub=cfg.preflight.reachability)
         stances = self._stances[key]
