@@ -3,14 +3,16 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from dgr.compare.comparison import Comparison, compare_runs, with_rows
+from dgr.compare.drawing import svg
 from dgr.compare.escaping import markdown
+from dgr.compare.figures import gap
 from dgr.compare.page import write_rows
 from dgr.compare.runs import read_run, run_folders
 from dgr.compare.studies import studies
-from dgr.compare.svg import svg
 from dgr.compare.terminal import SEEDS
 from dgr.compare.written import grid, header
 from dgr.files import write_text
@@ -24,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sweeps", nargs="+", metavar="outputs/<sweep>")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.md and figures go there")
     arguments = parser.parse_args(argv)
+    if not find_spec("matplotlib"):
+        parser.error("the figures need matplotlib: pip install 'dgr[documents]'")
     parts = ["# Results of the studies", HEAD]
     for sweep in map(Path, arguments.sweeps):
         try:
@@ -49,10 +53,11 @@ def _sweep(comparison: Comparison, name: str, out: Path) -> list[str]:
         if study.open:
             parts += ["What does not hold, or cannot be told from these runs:"]
             parts.append("\n".join(f"- {markdown(line)}" for line in study.open))
-        if study.figure:
-            file = f"{name}-{study.figure.id}.svg"
-            write_text(out / file, svg(study.figure))
-            parts.append(f"![{markdown(study.figure.title)}]({file})\n\n{markdown(study.figure.reading)}")
+        scatter = [gap(comparison)] if any(one.id == "study-correlation" for one in study.figures) else []
+        for figure in [*scatter, *study.figures]:
+            file = f"{name}-{figure.id}.svg"
+            write_text(out / file, svg(figure))
+            parts.append(f"![{markdown(figure.title)}]({file})\n\n{markdown(figure.reading)}")
     cells = []
     for row in comparison.table(by_seed=False):
         found = zip(row.cells, comparison.columns, strict=True)

@@ -119,7 +119,7 @@ def _data(comparison: Comparison, chunks: dict[Run, list[Chunk]], title: str) ->
     numbers = {run: number for number, run in enumerate(comparison.runs)}
     made = studies(comparison)
     probes, problems = _probes(comparison)
-    drawn = [one.figure for one in made if one.figure] + [
+    drawn = [figure for one in made for figure in one.figures] + [
         figure for probe in probes for figure in probing.figures(probe)
     ]
     return {

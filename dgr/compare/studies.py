@@ -1,4 +1,4 @@
-"""What a comparison says about the claims that the studies test: a sentence, a table and a figure each.
+"""What a comparison says about the claims that the studies test: sentences, a table and figures each.
 
 A study is recognised by its data: an arm beside the baseline (what does refinement save?), five datasets at one n (does
 the tax go with the gap?), three numbers of samples (how many switch refusal on?).
@@ -17,7 +17,7 @@ from dgr.compare.figures import HARMFUL, TAX_COLUMN, Figure, group_cell
 from dgr.compare.grouping import GAP, TAX, Group
 from dgr.compare.paired import Paired, compare
 from dgr.compare.panels import Styles
-from dgr.compare.study_figures import correlation_figure, tax_figure, threshold_figure
+from dgr.compare.study_figures import correlation_figure, curves_figure, tax_figure, threshold_figure
 
 RESAMPLES = 999
 METHOD = "dgr"  # the arm that the claims are about
@@ -35,7 +35,7 @@ class Study:
     sentences: list[str]
     headers: list[str]
     rows: list[list[str]]
-    figure: Figure | None = None
+    figures: list[Figure] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
 
 
@@ -57,6 +57,7 @@ class Found:
     strengths: list[Strength] = field(default_factory=list)
     probes: list[Paired] = field(default_factory=list)
     thresholds: list[Threshold] = field(default_factory=list)
+    groups: Sequence[Group] = ()
     styles: Styles = field(default_factory=lambda: Styles([]))
 
 
@@ -64,7 +65,7 @@ def studies(comparison: Comparison) -> list[Study]:
     """Those that the runs are enough for."""
     groups = comparison.groups
     curves = thresholds(groups, comparison.rows)
-    found = Found(method_pairs(comparison), strengths(groups), probes(comparison), curves, Styles(groups))
+    found = Found(method_pairs(comparison), strengths(groups), probes(comparison), curves, groups, Styles(groups))
     made = [make(found) for make in (_tax, _correlation, _activation, _claims)]
     return [study for study in made if study is not None]
 
@@ -98,7 +99,7 @@ def _tax(found: Found) -> Study | None:
         if p.effect <= 0 or not p.beyond_chance
     ]
     title = "Does refined data cost less reasoning?"
-    return Study(title, sentences, headers, rows, tax_figure(found.pairs, found.styles), unsure)
+    return Study(title, sentences, headers, rows, [tax_figure(found.pairs, found.styles)], unsure)
 
 
 def strengths(groups: Sequence[Group]) -> list[Strength]:
@@ -187,7 +188,7 @@ def _correlation(found: Found) -> Study | None:
         )
     title = "Does the tax grow with the gap?"
     unsure = [f"{s.scope}: {_direction(s)}." for s in found.strengths if s.spearman[1] <= 0]
-    return Study(title, sentences, headers, rows, correlation_figure(found.strengths), unsure)
+    return Study(title, sentences, headers, rows, [correlation_figure(found.strengths)], unsure)
 
 
 def _direction(strength: Strength) -> str:
@@ -229,13 +230,14 @@ def _activation(found: Found) -> Study | None:
         if t.arm.split(" ")[0] == METHOD
     ]
     title = "How many samples switch refusal on?"
+    figures = [curves_figure(found.groups), threshold_figure(found.thresholds)]
     unsure = [
         f"{t.world}, {t.arm}, {t.budget}: {t.benchmark} needs {_count(t.n, 'sample')} [{t.low:,}, {t.high:,}]"
         f"{', not 10' if t.n > 10 else '; more than 10 cannot be ruled out'}."
         for t in found.thresholds
         if t.arm.split(" ")[0] == METHOD and t.high > 10
     ]
-    return Study(title, sentences, headers, rows, threshold_figure(found.thresholds), unsure)
+    return Study(title, sentences, headers, rows, figures, unsure)
 
 
 def _claims(found: Found) -> Study | None:

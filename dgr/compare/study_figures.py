@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dgr.compare.activation import curves
+from dgr.compare.columns import Column, rate
 from dgr.compare.escaping import markup
-from dgr.compare.figures import Figure
-from dgr.compare.grouping import TAX
+from dgr.compare.figures import Figure, group_cell
+from dgr.compare.grouping import TAX, Group
 from dgr.compare.paired import Paired
-from dgr.compare.panels import MANY, PALETTE, SYMBOLS, Styles, axis, panel, shortened, trace
+from dgr.compare.panels import DASHES, MANY, PALETTE, SYMBOLS, Styles, axis, error, panel, places, shortened, trace
 
 if TYPE_CHECKING:
     from dgr.compare.activation import Threshold
     from dgr.compare.studies import Strength
+
+WORLDS = 3  # targets with datasets that a figure of curves can hold
 
 
 def tax_figure(pairs: Sequence[Paired], styles: Styles) -> Figure:
@@ -32,7 +36,9 @@ def tax_figure(pairs: Sequence[Paired], styles: Styles) -> Figure:
         )
     reading = "A mark is a seed. Further left is better; at zero nothing was lost against the untouched model."
     title = "What refinement saves, seed by seed"
-    return Figure("study-tax", title, reading, [_rows(traces, "tax, points", len(pairs[:MANY]) + 4)])
+    return Figure(
+        "study-tax", title, reading, [_rows(traces, axis("tax, points", rangemode="tozero"), len(pairs[:MANY]) + 4)]
+    )
 
 
 def correlation_figure(strengths: Sequence["Strength"]) -> Figure:
@@ -50,13 +56,69 @@ def correlation_figure(strengths: Sequence["Strength"]) -> Figure:
     return Figure("study-correlation", "Does the tax grow with the gap?", reading, [drawn])
 
 
+def curves_figure(groups: Sequence[Group]) -> Figure:
+    """Refusal of every kind of request, and reasoning, against the number of samples: a colour an arm, a dash a budget.
+
+    The untouched model begins every curve of its world.
+    """
+    found = list(curves(groups).items())
+    untouched = {group.world: group for group in groups if not group.first.n_samples}
+    place = places(sorted({0, *(group.first.n_samples for _, curve in found for group in curve)}))
+    arms, budgets = (list(dict.fromkeys(key[part] for key, _ in found)) for part in (1, 2))
+    worlds = list(dict.fromkeys(key[0] for key, _ in found))[:WORLDS]
+    ticks = {"type": "log", "tickvals": list(place.values()), "ticktext": [f"{n:,}" for n in place]}
+    panels = []
+    for world in worlds:
+        for title, column in _measures(groups, world):
+            traces = []
+            for (_, arm, budget), curve in ((key, curve) for key, curve in found if key[0] == world):
+                points = [(one, group_cell(one, column)) for one in (untouched.get(world), *curve) if one]
+                points = [(one, cell) for one, cell in points if cell]
+                color = PALETTE[arms.index(arm) % len(PALETTE)]
+                traces.append(
+                    trace(
+                        markup(f"{arm}, {budget}"),
+                        [place[one.first.n_samples] for one, _ in points],
+                        [cell.value for _, cell in points],
+                        mode="lines+markers",
+                        line={"color": color, "dash": DASHES[budgets.index(budget)]},
+                        marker={"color": color, "symbol": SYMBOLS[arms.index(arm) % len(SYMBOLS)], "size": 7},
+                        error_y=error([cell for _, cell in points], color),
+                        hovertext=[markup(f"{one.name}, n={one.first.n_samples:,}") for one, _ in points],
+                    )
+                )
+            shown = title if len(worlds) == 1 else f"{title} ({world})"
+            panels.append(
+                panel(traces, axis("training samples", **ticks), axis(column.header, range=[-4, 104]), markup(shown))
+            )
+    reading = (
+        "Harmful requests should be refused, harmless ones should not, and reasoning should stay where it was. Mean "
+        "over seeds with its 95 % interval; the number of samples is on a logarithmic axis, with 0 (the untouched "
+        "model) at its left end."
+    )
+    return Figure("study-curves", "What a number of samples does", reading, panels)
+
+
+def _measures(groups: Sequence[Group], world: str) -> list[tuple[str, Column]]:
+    """Titles and numbers of the panels, as far as a world's runs have them."""
+    keys = dict.fromkeys(key for group in groups if group.world == world for run in group.runs for key in run.metrics)
+    found = []
+    for key in keys:
+        side, _, name = key.rpartition("/")[0].partition("/")
+        if name and "/" not in name and key in (f"safety/{name}/refusal_rate", f"over_refusal/{name}/rate"):
+            wanted = "harmful" if side == "safety" else "harmless"
+            shown = name.replace("_", " ")
+            found.append((shown if wanted in shown else f"{shown} ({wanted})", rate("% refused", key)))
+    return [*found, ("reasoning", rate("% right", "reasoning/accuracy"))]
+
+
 def threshold_figure(thresholds: Sequence["Threshold"]) -> Figure:
     """Samples that refusal needs, a colour a budget."""
-    traces = []
+    traces, several = [], len({one.world for one in thresholds}) > 1
     for number, budget in enumerate(dict.fromkeys(one.budget for one in thresholds)):
         chosen = [one for one in thresholds[:MANY] if one.budget == budget]
         values = [(one.n, one.low, one.high) for one in chosen]
-        names = [markup(f"{one.arm}: {one.benchmark.replace('_', ' ')} ({one.world})") for one in chosen]
+        names = [markup(_request(one) + (f" ({one.world})" if several else "")) for one in chosen]
         traces.append(_intervals(budget, values, names, number))
     reading = (
         "The smallest number of samples from which on refusal is at least 90 % of what it is at the largest, with its "
@@ -66,6 +128,10 @@ def threshold_figure(thresholds: Sequence["Threshold"]) -> Figure:
     ticks = {"type": "log", "tickvals": counts, "ticktext": [f"{n:,}" for n in counts]}
     drawn = _rows(traces, axis("training samples", **ticks), len(thresholds[:MANY]) + 4)
     return Figure("study-activation", "How many samples refusal needs", reading, [drawn])
+
+
+def _request(one: "Threshold") -> str:
+    return f"{one.arm}: {one.benchmark.replace('_', ' ')}"
 
 
 def _intervals(name: str, values: Sequence[tuple], names: list[str], number: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from dgr.compare.document import main
+from dgr.compare.panels import PALETTE
 
 ITEMS = 40
 
@@ -31,8 +32,9 @@ def test_it_says_what_was_found_and_what_does_not_hold(sweep, tmp_path):
 def test_its_figures_are_svg_with_a_mark_a_seed(sweep, tmp_path):
     main([str(sweep), "--out", str(tmp_path)])
     root = ElementTree.parse(tmp_path / "some-study-tax.svg").getroot()
-    circles = [one for one in root.iter("{http://www.w3.org/2000/svg}circle") if one.get("fill-opacity")]
-    assert len(circles) == 4
+    marks = [one.get("style", "") for one in root.iter("{http://www.w3.org/2000/svg}use")]
+    for color in PALETTE[:2]:
+        assert sum(f"fill: {color.lower()}" in style for style in marks) == 2 + 1, "a seed each, and the legend's"
     words = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"tax, points", "vanilla", "dgr", "micro / micro_direct_refusal"} <= set(words)
     assert "some-study-tax.svg" in (tmp_path / "results.md").read_text()

@@ -15,6 +15,7 @@ from dgr.compare.page import write_rows
 from dgr.compare.rows import RunRows
 from dgr.compare.runs import Run, read_run
 from dgr.compare.studies import probes, strengths, studies
+from dgr.compare.study_figures import curves_figure
 from dgr.compare.written import markdown_text
 from dgr.naming import conf_dir, register_resolvers
 
@@ -58,7 +59,7 @@ def test_the_tax_study_says_what_each_arm_loses_and_what_is_saved(taxed, compare
     assert f"saved {vanilla - dgr:+.1f} [" in sentence
     assert "paired p" in sentence
     assert sentence.endswith("3 seeds.")
-    drawn = {one["name"]: one["x"] for one in study.figure.panels[0]["data"]}
+    drawn = {one["name"]: one["x"] for one in study.figures[0].panels[0]["data"]}
     assert drawn["vanilla"] == pytest.approx([96 - 100 * right / ITEMS for right in (20, 21, 22)])
 
 
@@ -178,6 +179,24 @@ def test_the_smallest_n_is_found_for_each_budget_and_the_largest_point_is_shared
 def test_a_rate_at_the_threshold_has_an_interval_over_both_sides(made):
     near = found(activated(made, {1: 40, 10: 4, 100: 4, 1000: 0}, STEPS))["equal steps"]  # exactly 90 % at 10
     assert (near.n, near.low, near.high) == (10, 10, 1000)
+
+
+def test_the_curves_have_a_line_for_every_arm_and_budget_and_begin_at_the_untouched_model(made):
+    def run(n, seed, rate, **settings):
+        numbers = {"safety/harmful_seen/refusal_rate": rate, "over_refusal/look_alikes/rate": 0.0}
+        return made(numbers | {"reasoning/accuracy": 1 - rate}, n_samples=n, seed=seed, **settings)
+
+    runs = [run(0, 0, 0.0, **STEPS)]
+    runs += [run(n, seed, 0.8 + seed / 10, **STEPS) for n in (1, 10, 1000) for seed in (0, 1)]
+    runs += [run(n, seed, n / 400, **EPOCHS) for n in (1, 10, 100) for seed in (0, 1)]
+    figure = curves_figure(over_seeds(runs))
+    assert [panel["title"] for panel in figure.panels] == ["harmful seen", "look alikes (harmless)", "reasoning"]
+    seen, _, reasoning = ({one["name"]: one["y"] for one in panel["data"]} for panel in figure.panels)
+    assert seen["dgr, equal steps"] == pytest.approx([0, 85, 85, 85])
+    assert seen["dgr, equal epochs"] == pytest.approx([0, 0.25, 2.5, 25, 85]), (
+        "the largest n has as many steps as epochs"
+    )
+    assert reasoning["dgr, equal steps"] == pytest.approx([100, 15, 15, 15])
 
 
 def test_two_numbers_of_samples_or_a_model_that_never_refuses_have_no_threshold(made):
