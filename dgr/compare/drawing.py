@@ -92,7 +92,6 @@ def _trace(ax: "Axes", trace: dict[str, Any], y: list[float]) -> None:
         markersize=5,
         linewidth=1.3,
         elinewidth=1,
-        capsize=2,
         alpha=mark.get("opacity", 0.9),
     )
     shown.lines[0].set_zorder(3)
