@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 NVIDIA = Path("/proc/driver/nvidia")
+DEVICES = Path("/dev")
 
 
 def gpus() -> list[str]:
     """GPUs that a child process may use, as CUDA_VISIBLE_DEVICES names them."""
-    if not (NVIDIA / "version").exists():
+    devices = list(DEVICES.glob("nvidia[0-9]*"))  # a sandbox may show these and not the driver
+    if not devices and not (NVIDIA / "version").exists():
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
-    number = max(1, len(list((NVIDIA / "gpus").glob("*"))))  # some containers show the driver only
+    number = len(list((NVIDIA / "gpus").glob("*"))) or len(devices) or 1  # some containers show the driver only
     return [str(index) for index in range(number)]
 
 

@@ -132,6 +132,7 @@ class TargetModel:
         from transformers.utils import logging
 
         torch.set_num_threads(self.cpu_threads or _default_threads())
+        torch.backends.cuda.enable_cudnn_sdp(False)  # plans for a quarter of a second at every new shape; most are new
         logging.disable_progress_bar()
         model = AutoModelForCausalLM.from_pretrained(
             self.location,

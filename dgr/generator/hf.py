@@ -83,7 +83,8 @@ class HF:
         if model.device.type != "cuda":
             return lambda row: self.batch_size
         free, _ = torch.cuda.mem_get_info(model.device)
-        tokens = int(free * self.memory_share) // cache_bytes_per_token(model)
+        left_behind = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
+        tokens = int((free + left_behind) * self.memory_share) // cache_bytes_per_token(model)
         return lambda row: min(self.batch_size, tokens // (len(row.ids) + row.limit))
 
 

@@ -44,7 +44,7 @@ def command(nproc: int, nodes: int, environment: Mapping[str, str], errors: Path
     torchrun = [sys.executable, "-m", "dgr.training.torchrun", str(errors)]
     ours = [f"--nproc-per-node={nproc}", "--max-restarts=0", *program]
     if nodes == 1:
-        return [*torchrun, "--standalone", *ours]
+        return [*torchrun, "--standalone", "--local-addr=localhost", *ours]
     job = environment["SLURM_JOB_ID"]
     port = PORTS[int(re.sub(r"\D", "", job)) % len(PORTS)]
     meeting = [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-id={job}"]

@@ -26,6 +26,7 @@ from transformers.utils import logging as hf_logging
 from dgr import stopping
 from dgr.chat import IGNORED
 from dgr.disk import explained
+from dgr.generator.batching import is_out_of_memory
 from dgr.training import checkpoints, ranks, zero
 from dgr.training.adapter import DTYPES
 from dgr.training.batches import Plan
@@ -175,9 +176,15 @@ def fit(
     try:
         with explained(Path(args.output_dir).parent):  # while the disk is still as full as it was
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Exception:
+    except Exception as error:
         if ranks.is_first():
             checkpoints.remove_unsealed(Path(args.output_dir))
+        if is_out_of_memory(error):
+            raise MemoryError(
+                f"the memory does not hold the training; lower trainer.tokens_per_pass (the largest forward pass has "
+                f"{plan.per_device_batch} examples), or choose trainer.gradient_checkpointing=true, adapter=lora or "
+                f"trainer=zero3_offload ({'. '.join(str(error).split('. ')[:2])})"
+            ) from error
         raise
     finally:
         watch.progress.stop()

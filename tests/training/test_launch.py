@@ -37,7 +37,7 @@ def scontrol(tmp_path, monkeypatch):
 
 def test_one_node_is_a_torchrun_of_its_own():
     line = launch.command(2, 1, {}, Path("errors"), PROGRAM)
-    torchrun = [sys.executable, "-m", "dgr.training.torchrun", "errors", "--standalone"]
+    torchrun = [sys.executable, "-m", "dgr.training.torchrun", "errors", "--standalone", "--local-addr=localhost"]
     assert line == [*torchrun, "--nproc-per-node=2", "--max-restarts=0", *PROGRAM]
 
 
