@@ -5,7 +5,6 @@ once. A point's output is in its run.log; a point that dies, of whatever, leaves
 """
 
 import importlib
-import logging
 import multiprocessing
 import os
 import signal
@@ -27,12 +26,9 @@ from dgr.cluster.submission import Point, resolve
 from dgr.machine import cpu_count, gpus, has_gpu
 from dgr.status import FAILED, FINISHED, read_status
 
-log = logging.getLogger(__name__)
-
 TARGET = "hydra_plugins.dgr_local_launcher.LocalLauncher"
 IMPORTED = ("torch", "transformers.models.qwen2.modeling_qwen2", "rouge_score.rouge_scorer", "dgr.generator.decoding",
             "dgr.micro.architecture", "dgr.training.export", "dgr.training.loop")  # fmt: skip
-FORK = multiprocessing.get_context("fork")
 AGAIN = 5.0  # seconds until a process that was asked to stop is asked again
 
 
@@ -103,7 +99,9 @@ def launch(launcher: Any, overrides: Sequence[Sequence[str]], first: int) -> Seq
 
 
 def _start(launcher: Any, point: Point, devices: list[str], threads: int) -> _Running:
-    process = FORK.Process(target=_work, args=(launcher, point, devices, threads), name=point.folder.name)
+    process = multiprocessing.get_context("fork").Process(
+        target=_work, args=(launcher, point, devices, threads), name=point.folder.name
+    )
     point.folder.mkdir(parents=True, exist_ok=True)
     process.start()
     return _Running(point, process, devices, time.monotonic())
