@@ -99,9 +99,8 @@ def launch(launcher: Any, overrides: Sequence[Sequence[str]], first: int) -> Seq
 
 
 def _start(launcher: Any, point: Point, devices: list[str], threads: int) -> _Running:
-    process = multiprocessing.get_context("fork").Process(
-        target=_work, args=(launcher, point, devices, threads), name=point.folder.name
-    )
+    given = (launcher, point, devices, threads)
+    process = multiprocessing.get_context("fork").Process(target=_work, args=given, name=point.folder.name)
     point.folder.mkdir(parents=True, exist_ok=True)
     process.start()
     return _Running(point, process, devices, time.monotonic())
