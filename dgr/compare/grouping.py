@@ -68,6 +68,20 @@ def over_seeds(runs: Sequence[Run]) -> list[Group]:
     return [Group(label.name, group) for label, group in ordered]
 
 
+def arms(runs: Sequence[Run]) -> dict[Run, str]:
+    """Of every run its strategy, with the settings that tell it from runs of the same model, data and strategy."""
+    alike: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        alike[tuple(run.named(group) for group in ("model", "data", "refine"))].append(run)
+    found = {}
+    for group in alike.values():
+        keys = _telling([run.settings for run in group])
+        for run in group:
+            told = [f"{key.partition('.')[2]}={run.settings[key]}" for key in keys if run.settings.get(key) is not None]
+            found[run] = " ".join([run.named("refine"), *told])
+    return found
+
+
 def rank_correlation(groups: Sequence[Metrics], first: str = GAP, second: str = TAX) -> Correlation | None:
     """Of two metrics over the groups that have both; None below three, or where one of them never varies.
 

@@ -241,7 +241,7 @@ def _n_axis(probe: Probe) -> dict[str, Any]:
 
 def sentence(probe: Probe) -> str:
     """What was found, by fixed rules: the probe where the direction is taken, alpha 1 (else the smallest above 0), and
-    `dgr` (else the first arm) at ten samples (else the fewest)."""
+    `dgr` (else another arm; of several settings that with the largest n) at ten samples (else the fewest)."""
     place = probe["direction"]
     one = next(
         found
@@ -277,8 +277,7 @@ def _trained(probe: Probe) -> list[str]:
     groups = by_setting(probe)
     if not groups:
         return []
-    arms = [arm for arm, _ in groups]
-    arm = next((name for name in arms if name.split(" ")[0] == FAVOURITE), arms[0])
+    arm, _ = max(groups, key=lambda group: (group[0].split(" ")[0] == FAVOURITE, group[1]))
     n = min((n for name, n in groups if name == arm), key=lambda n: (n != TEN, n))
     points = groups[arm, n]
     moved = [point["shift"]["harmful"] for point in points if "share" in point["shift"]["harmful"]]

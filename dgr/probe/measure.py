@@ -25,7 +25,7 @@ from dgr.store import locked
 
 log = logging.getLogger(__name__)
 
-FORMAT = "1"  # of probe.json and its parts; what was computed in another one is computed again
+FORMAT = "2"  # of probe.json and its parts; what was computed in another one is computed again
 DIRECTIONS = "probe_directions.safetensors"
 UNTOUCHED = "untouched"
 
@@ -164,7 +164,7 @@ class Probe:
                 {
                     "name": point.name,
                     "data": point.data,
-                    "refine": point.refine,
+                    "arm": point.arm,
                     "n_samples": point.n_samples,
                     "seed": point.seed,
                     **{key: one[key] for key in ("shift", "weights", "ablation")},

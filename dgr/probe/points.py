@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgr.compare.grouping import arms
 from dgr.compare.runs import Run, read_run, run_folders
 
 
 @dataclass(frozen=True)
 class Point:
-    """A trained point; `checkpoint` is a folder with all weights or with an adapter."""
+    """A trained point; `arm` is its strategy with what tells it from others of the sweep, whatever their n.
+
+    `checkpoint` is a folder with all weights or with an adapter.
+    """
 
     name: str
-    refine: str
+    arm: str
     data: str
     n_samples: int
     seed: int
@@ -64,8 +68,10 @@ def read_sweep(folder: Path, model: str | None) -> Sweep:
     settings = {key: _shared(name, key, kept) for key in ("model", "evaluation")}
     left_out = [f"unfinished: {run.name}" for run in runs if not run.metrics]
     left_out += [f"its model/ is gone: {run.name}" for run in trained if run not in kept]
-    ordered = sorted(kept, key=lambda run: (run.named("data"), run.named("refine"), run.n_samples, run.seed, run.name))
-    return Sweep(tuple(map(_point, ordered)), tuple(left_out), settings)
+    named = arms(kept)
+    ordered = sorted(kept, key=lambda run: (run.named("data"), named[run], run.n_samples, run.seed, run.name))
+    points = (Point(r.name, named[r], r.named("data"), r.n_samples, r.seed, r.folder / "model") for r in ordered)
+    return Sweep(tuple(points), tuple(left_out), settings)
 
 
 def _shared(name: str, key: str, runs: Sequence[Run]) -> Any:
@@ -90,7 +96,3 @@ def _different(key: str, runs: Sequence[Run]) -> Iterator[Any]:
 
 def _has_model(run: Run) -> bool:
     return any((run.folder / "model" / name).exists() for name in ("config.json", "adapter_config.json"))
-
-
-def _point(run: Run) -> Point:
-    return Point(run.name, run.named("refine"), run.named("data"), run.n_samples, run.seed, run.folder / "model")

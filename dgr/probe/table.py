@@ -134,7 +134,7 @@ def by_setting(probe: Value) -> dict[tuple[str, int], list[Value]]:
     several = len({point["data"] for point in probe["points"]}) > 1
     groups: dict[tuple[str, int], list[Value]] = {}
     for point in probe["points"]:
-        arm = f"{point['refine']} / {point['data']}" if several else point["refine"]
+        arm = f"{point['arm']} / {point['data']}" if several else point["arm"]
         groups.setdefault((arm, point["n_samples"]), []).append(point)
     return groups
 

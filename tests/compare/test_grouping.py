@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dgr.compare.__main__ import main
-from dgr.compare.grouping import Correlation, over_seeds, rank_correlation
+from dgr.compare.grouping import Correlation, arms, over_seeds, rank_correlation
 from dgr.compare.runs import read_run
 
 
@@ -34,6 +34,17 @@ def test_seeds_are_averaged_and_everything_else_is_told_apart(add):
     assert averaged["gap/nll_per_token/stderr"] == pytest.approx(statistics.stdev((1, 2, 6)))
     assert averaged["base/x"] == 1.0
     assert "gap/nll_per_token/stderr" not in alone
+
+
+def test_an_arm_is_named_by_what_tells_it_from_others_whatever_their_n(add):
+    steps, epochs = ("trainer.max_steps=250", "trainer.epochs=null"), ("trainer.max_steps=null", "trainer.epochs=4")
+    folders = [add({"x": 1.0}, "refine=dgr", *steps, f"n_samples={n}") for n in (10, 1000)]
+    folders += [add({"x": 1.0}, "refine=dgr", *epochs, "n_samples=10"), add({"x": 1.0}, "refine=vanilla", *steps)]
+    assert list(arms([read_run(one) for one in folders]).values()) == [
+        *["dgr max_steps=250"] * 2,
+        "dgr epochs=4",
+        "vanilla",
+    ]
 
 
 def test_rows_with_a_number_that_differs_stand_in_its_order(add):

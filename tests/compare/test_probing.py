@@ -7,6 +7,7 @@ import pytest
 
 from dgr.compare import probing
 from dgr.compare.__main__ import main
+from dgr.compare.document import main as document
 from dgr.files import write_json
 from dgr.probe.measure import FORMAT
 
@@ -22,7 +23,7 @@ def rates(refusal):
     }
 
 
-def point(n, seed, share, refusal, without, refine="dgr"):
+def point(n, seed, share, refusal, without, arm="dgr"):
     moved = {
         "size": entry(2.0),
         "cosine": entry(0.5),
@@ -31,9 +32,9 @@ def point(n, seed, share, refusal, without, refine="dgr"):
     }
     total = {"relative_norm": n / 1000, "effective_rank": 100.0 + n, "full_rank": 500, "matrices": 4}
     return {
-        "name": f"micro-{refine}-n{n}-s{seed}",
+        "name": f"micro-{arm}-n{n}-s{seed}",
         "data": "micro_direct_refusal",
-        "refine": refine,
+        "arm": arm,
         "n_samples": n,
         "seed": seed,
         "shift": {"harmful": moved, "harmless": moved},
@@ -104,10 +105,26 @@ def test_the_figures_hold_the_numbers(value):
 
 
 def test_arms_get_lines_of_their_own_and_names_are_escaped(value):
-    value["points"] += [point(10, 0, 0.1, 0.5, 0.5, refine="<b>own</b>")]
+    value["points"] += [point(10, 0, 0.1, 0.5, 0.5, arm="<b>own</b>")]
     found = {figure.id: figure for figure in probing.figures(value)}
     assert "&lt;b&gt;own&lt;/b&gt;" in traces(found["probe-weights"])
     assert [panel["title"] for panel in found["probe-ablation"].panels] == ["dgr", "&lt;b&gt;own&lt;/b&gt;"]
+
+
+def test_the_sentence_is_about_the_setting_with_the_most_samples(value):
+    value["points"] = [*(point(10, 0, 0.7, 0.1, 0.1, arm="dgr epochs=4") for _ in range(3)), *value["points"]]
+    assert "training on 10 samples (dgr) moves" in probing.sentence(value)
+
+
+def test_the_document_of_the_studies_shows_it(value, add, numbers, tmp_path):
+    add(numbers(), "refine=vanilla", hits={"chain": [True]})
+    write_json(tmp_path / "some" / "probe.json", value)
+    assert document([str(tmp_path / "some"), "--out", str(tmp_path / "docs")]) == 0
+    text = (tmp_path / "docs" / "results.md").read_text()
+    assert text.index("### Is it activation?") < text.index("training on 10 samples") < text.index("probe-ablation.svg")
+    for figure in probing.figures(value):
+        assert f"some-{figure.id}.svg" in text
+        assert (tmp_path / "docs" / f"some-{figure.id}.svg").exists()
 
 
 def test_without_points_or_interventions_figures_say_why(value):
