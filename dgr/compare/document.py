@@ -10,7 +10,7 @@ from dgr.compare import probing
 from dgr.compare.comparison import Comparison, compare_runs, with_rows
 from dgr.compare.drawing import svg
 from dgr.compare.escaping import markdown
-from dgr.compare.figures import Figure, gap
+from dgr.compare.figures import Figure
 from dgr.compare.page import write_rows
 from dgr.compare.probing import Probe, read_probe, sentence
 from dgr.compare.runs import read_run, run_folders
@@ -56,8 +56,7 @@ def _sweep(comparison: Comparison, name: str, out: Path, probe: Probe | None) ->
         if study.open:
             parts += ["What does not hold, or cannot be told from these runs:"]
             parts.append("\n".join(f"- {markdown(line)}" for line in study.open))
-        scatter = [gap(comparison)] if any(one.id == "study-correlation" for one in study.figures) else []
-        parts += [_drawn(figure, name, out) for figure in [*scatter, *study.figures]]
+        parts += [_drawn(figure, name, out) for figure in study.figures]
     if probe is not None:
         parts += ["### Is it activation?", markdown(sentence(probe))]
         parts += [_drawn(figure, name, out) for figure in probing.figures(probe) if figure.panels]

@@ -27,8 +27,11 @@ def svg(figure: Figure) -> str:
         across = len(figure.panels) if len(figure.panels) < 3 else 3
         down = -(-len(figure.panels) // across)
         rows = max(len(_names(panel)) for panel in figure.panels)
-        height = 1.3 + 0.28 * rows if rows else 3.4 if across < 3 else 2.2  # inches, of a panel
-        canvas = Canvas(figsize=(WIDTH, height * down + 0.3), layout="constrained")
+        height = 1.0 + 0.28 * rows if rows else 3.2 if across < 3 else 2.2  # inches, of a panel
+        labels = {html.unescape(trace["name"]) for panel in figure.panels for trace in panel["data"]}
+        columns = max(1, min(4, 110 // (8 + max(map(len, labels)))))  # as many as a line has room for
+        legend = 0.2 * -(-len(labels) // columns)
+        canvas = Canvas(figsize=(WIDTH, height * down + 0.3 + legend), layout="constrained")
         axes = [canvas.add_subplot(down, across, place + 1) for place in range(len(figure.panels))]
         for ax, panel in zip(axes, figure.panels, strict=True):
             _draw(ax, panel)
@@ -36,8 +39,7 @@ def svg(figure: Figure) -> str:
         canvas.suptitle(figure.title, fontsize=11)
         handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         if len(handles) > 1:
-            across = max(1, min(4, 110 // (8 + max(map(len, handles)))))  # as many columns as a line has room for
-            canvas.legend(handles.values(), handles, loc="outside lower center", ncols=across)
+            canvas.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
         out = io.StringIO()
         canvas.savefig(out, format="svg", metadata={"Date": None})
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -17,7 +17,7 @@ from dgr.compare.figures import HARMFUL, TAX_COLUMN, Figure, group_cell
 from dgr.compare.grouping import GAP, TAX, Group
 from dgr.compare.paired import Paired, compare
 from dgr.compare.panels import Styles
-from dgr.compare.study_figures import correlation_figure, curves_figure, tax_figure, threshold_figure
+from dgr.compare.study_figures import correlation_figure, curves_figure, gap_figure, tax_figure, threshold_figure
 
 RESAMPLES = 999
 METHOD = "dgr"  # the arm that the claims are about
@@ -93,8 +93,8 @@ def _tax(found: Found) -> Study | None:
         for p in found.pairs
     ]
     unsure = [
-        f"{p.group.world}, {p.group.arm}: {_interval(p)} points are not beyond chance for the better "
-        f"({_p(p.p_holm)} after Holm's correction)."
+        f"{p.group.world}, {p.group.arm}: {_interval(p)} points, {_p(p.p_holm)} after Holm's correction: "
+        f"{'it costs more' if p.beyond_chance else 'not beyond chance'}."
         for p in found.pairs
         if p.effect <= 0 or not p.beyond_chance
     ]
@@ -187,8 +187,9 @@ def _correlation(found: Found) -> Study | None:
             f"{_count(pair.seeds, 'seed')}."
         )
     title = "Does the tax grow with the gap?"
+    figures = [gap_figure(found.groups, found.styles), correlation_figure(found.strengths)]
     unsure = [f"{s.scope}: {_direction(s)}." for s in found.strengths if s.spearman[1] <= 0]
-    return Study(title, sentences, headers, rows, [correlation_figure(found.strengths)], unsure)
+    return Study(title, sentences, headers, rows, figures, unsure)
 
 
 def _direction(strength: Strength) -> str:

@@ -1,12 +1,13 @@
 """The studies' figures: each number with its interval, one line a row."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dgr.compare.activation import curves
 from dgr.compare.columns import Column, rate
 from dgr.compare.escaping import markup
-from dgr.compare.figures import Figure, group_cell
+from dgr.compare.figures import GAP_COLUMN, TAX_COLUMN, Figure, group_cell
 from dgr.compare.grouping import TAX, Group
 from dgr.compare.paired import Paired
 from dgr.compare.panels import DASHES, MANY, PALETTE, SYMBOLS, Styles, axis, error, panel, places, shortened, trace
@@ -41,6 +42,38 @@ def tax_figure(pairs: Sequence[Paired], styles: Styles) -> Figure:
     )
 
 
+def gap_figure(groups: Sequence[Group], styles: Styles) -> Figure:
+    """Gap against tax: a line joins the settings of one strategy on one dataset, at the n that most groups have."""
+    n = Counter(group.first.n_samples for group in groups if group.first.n_samples).most_common(1)[0][0]
+    families: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        if group.first.n_samples == n:
+            families.setdefault((group.first.named("refine"), group.world), []).append(group)
+    traces = []
+    for (arm, world), members in families.items():
+        points = [(one, group_cell(one, GAP_COLUMN), group_cell(one, TAX_COLUMN)) for one in members]
+        points = sorted((point for point in points if point[1] and point[2]), key=lambda point: point[1].value)
+        color = styles.color(members[0])
+        traces.append(
+            trace(
+                markup(f"{arm}, {world}"),
+                [x.value for _, x, _ in points],
+                [y.value for *_, y in points],
+                mode="lines+markers",
+                line={"color": color, "dash": DASHES[styles.worlds.index(world) % len(DASHES)]},
+                marker={"color": color, "symbol": styles.symbol(members[0]), "size": 8},
+                error_y=error([y for *_, y in points], color),
+                hovertext=[markup(one.name) for one, *_ in points],
+            )
+        )
+    reading = (
+        "A point is a setting, mean over seeds with the tax's 95 % interval; a line joins those of one strategy on one "
+        "dataset (parts of a rewrite, numbers of candidates, rewriters, shares of foreign wording)."
+    )
+    drawn = panel([one for one in traces if one["x"]], GAP_COLUMN.header, TAX_COLUMN.header)
+    return Figure("study-gap", "Does data that is farther from the model cost more?", reading, [drawn])
+
+
 def correlation_figure(strengths: Sequence["Strength"]) -> Figure:
     """Spearman's and Pearson's coefficient of gap and tax."""
     traces = []
@@ -53,7 +86,7 @@ def correlation_figure(strengths: Sequence["Strength"]) -> Figure:
         "number of datasets in brackets. An interval that holds 0 leaves the direction open."
     )
     drawn = _rows(traces, axis("correlation", range=[-1.05, 1.05]), len(strengths) + 4)
-    return Figure("study-correlation", "Does the tax grow with the gap?", reading, [drawn])
+    return Figure("study-correlation", "How closely tax and gap go together", reading, [drawn])
 
 
 def curves_figure(groups: Sequence[Group]) -> Figure:
