@@ -27,7 +27,7 @@ studies: setup
 	for study in $(STUDIES); do \
 	  $(BIN)/python -m dgr.run +experiment=$$study $(if $(SEEDS),seed=$(SEEDS)) || true; \
 	done
-	$(if $(filter activation_study,$(STUDIES)),$(BIN)/python -m dgr.probe sweep=activation_study)
+	$(if $(filter activation_study,$(STUDIES)),$(BIN)/python -m dgr.probe sweep=activation_study evaluation=micro)
 	$(BIN)/python -m dgr.compare.document $(addprefix $${DGR_OUTPUTS:-outputs}/,$(STUDIES)) --out $(FIGURES)
 
 test: setup lint
