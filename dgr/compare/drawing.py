@@ -18,13 +18,13 @@ WIDTH = 9.0  # inches
 
 
 def svg(figure: Figure) -> str:
-    """The same bytes for the same figure. Panels stand side by side, three in a row; the legend is below."""
+    """The same bytes for the same figure. Panels stand side by side, three in a row at most; the legend is below."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
         from matplotlib.figure import Figure as Canvas
 
-        across = len(figure.panels) if len(figure.panels) < 3 else 3
+        across = {1: 1, 2: 2, 4: 2}.get(len(figure.panels), 3)
         down = -(-len(figure.panels) // across)
         rows = max(len(_names(panel)) for panel in figure.panels)
         height = 1.0 + 0.28 * rows if rows else 3.2 if across < 3 else 2.2  # inches, of a panel
