@@ -58,6 +58,7 @@ def test_no_two_points_have_the_same_gpu_at_the_same_time(tmp_path, monkeypatch)
             with notes.open("a") as file:
                 file.write(f"{moment} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
             if moment == "begin":
+                until(lambda: notes.read_text().count("begin") > 1)  # the first one waits for the second
                 run_job(**given)
 
     def prepare():
@@ -87,8 +88,12 @@ def processes(outputs: Path) -> dict[Path, int]:
     return found
 
 
+def hears_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts in the background is deaf to it
+
+
 def at_work(tmp_path: Path, number: int = 2) -> tuple[Command, dict[Path, int]]:
-    command = Command(tmp_path / "outputs", (*GRID, *LONG))
+    command = Command(tmp_path / "outputs", (*GRID, *LONG), hears_ctrl_c)
     assert until(lambda: len(processes(tmp_path / "outputs")) == number, command), command.text
     return command, processes(tmp_path / "outputs")
 
